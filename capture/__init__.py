@@ -1,0 +1,1 @@
+"""What a trace, a signal and a failure are, and how to tell a failure from an answer."""

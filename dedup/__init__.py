@@ -1,0 +1,1 @@
+"""When two failures are the same failure."""

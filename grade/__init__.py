@@ -1,0 +1,1 @@
+"""How much a failure should weigh, and why."""

@@ -1,0 +1,1 @@
+"""The processes, and the only code that touches the world."""

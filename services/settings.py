@@ -1,0 +1,203 @@
+"""Settings: `EVALRATCHET_*` in the environment, over a TOML file, over the defaults here."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from services.telemetry import LogFormat
+
+PREFIX = "EVALRATCHET_"
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+DEFAULT_CONFIG = "evalratchet.toml"
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; the message names each setting, its value and what is allowed."""
+
+
+def _listen(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isdigit() and int(port) <= 65535):  # noqa: PLR2004 - the largest port
+        message = "must be HOST:PORT, for example 127.0.0.1:8321 or [::1]:8321"
+        raise ValueError(message)
+    return value
+
+
+class Settings(BaseSettings):
+    """Everything a process is told from outside. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(
+        default=Path(".evalratchet"), description="the data folder of the embedded default"
+    )
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        default="127.0.0.1:8321", description="HOST:PORT where capture listens"
+    )
+    stream: SecretStr = Field(
+        default=SecretStr("sqlite"),
+        description="`sqlite` (a file in the home folder) or kafka://HOST:PORT[,HOST:PORT...]",
+    )
+    store: SecretStr = Field(
+        default=SecretStr("sqlite"),
+        description="`sqlite` (a file in the home folder) or postgresql+asyncpg://USER:PASSWORD@HOST/DB",
+    )
+    settle_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=86400,
+        description="a trace is scored once nothing came for it for this long",
+    )
+    embedding_model: str = Field(
+        default="all-MiniLM-L6-v2",
+        min_length=1,
+        description="the bundled model, any name or path sentence-transformers loads, or `hashing`",
+    )
+    embedding_threads: int = Field(default=2, ge=1, le=256, description="threads of the model")
+    max_trace_bytes: int = Field(
+        default=1 << 20, ge=1024, le=64 << 20, description="the largest trace taken, in bytes"
+    )
+    max_request_bytes: int = Field(
+        default=20 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="the largest request body, in bytes after decompression",
+    )
+    retention_days: float = Field(
+        default=7, gt=0, description="how long topics and archived traces are kept"
+    )
+    topic_prefix: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,100}$",
+        description="put before every topic and group name, to share a cluster",
+    )
+    topic_partitions: int = Field(default=64, ge=1, le=4096, description="partitions of a new topic")
+    instance_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        description="static group membership on Kafka: a name that a replica keeps across restarts",
+    )
+    metrics_listen: Annotated[str, AfterValidator(_listen)] | None = Field(
+        default=None, description="HOST:PORT for /metrics of services that do not listen otherwise"
+    )
+    log_format: LogFormat = Field(default="auto", description="`auto`, `json` or `console`")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="the least severe level that is logged"
+    )
+
+    @field_validator("stream")
+    @classmethod
+    def _known_stream(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text == "sqlite" or (text.startswith("kafka://") and urlsplit(text).netloc):
+            return value
+        message = "must be `sqlite` or kafka://HOST:PORT[,HOST:PORT...]"
+        raise ValueError(message)
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text == "sqlite" or text.startswith("postgresql+asyncpg://"):
+            return value
+        message = "must be `sqlite` or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE"
+        raise ValueError(message)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        file = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @property
+    def stream_url(self) -> str:
+        """Where the stream is, as the stream's opener reads it: `sqlite:PATH` or `kafka://...`."""
+        url = self.stream.get_secret_value()
+        return f"sqlite:{self.home / 'stream.db'}" if url == "sqlite" else url
+
+    @property
+    def store_url(self) -> str:
+        """Where the store is, as SQLAlchemy reads it."""
+        url = self.store.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.home / 'store.db'}" if url == "sqlite" else url
+
+    @property
+    def embedded_stream(self) -> bool:
+        """Whether the stream is the SQLite file, which one process at a time may consume."""
+        return self.stream.get_secret_value() == "sqlite"
+
+    @property
+    def retention_ms(self) -> int:
+        """Retention in milliseconds."""
+        return int(self.retention_days * 86_400_000)
+
+    def masked(self) -> dict[str, Any]:
+        """The effective settings as they may be shown: passwords are stars."""
+        shown = self.model_dump(mode="json")
+        for name in ("stream", "store"):
+            shown[name] = mask_url(getattr(self, name).get_secret_value())
+        return shown
+
+
+def mask_url(url: str) -> str:
+    """The URL with its password, and every query value that names a secret, as `***`."""
+    parts = urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    netloc = f"{user}{':***' if colon else ''}{at}{host}"
+    secret = ("password", "secret", "token", "key")
+    query = "&".join(
+        f"{name}={'***' if any(word in name.lower() for word in secret) else values[-1]}"
+        for name, values in parse_qs(parts.query, keep_blank_values=True).items()
+    )
+    return parts._replace(netloc=netloc, query=query).geturl() if parts.scheme else url
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The effective settings.
+
+    Raises:
+        SettingsError: one line for each bad setting: its name, the value, and what is allowed.
+    """
+    chosen = os.environ.get(CONFIG_VARIABLE)
+    if chosen is not None and not Path(chosen).is_file():
+        message = f"{CONFIG_VARIABLE}={chosen}: there is no such file"
+        raise SettingsError(message)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from error
+    except ValueError as error:  # tomllib's, or a value that is not JSON where JSON is expected
+        message = f"{chosen or DEFAULT_CONFIG}: {error}"
+        raise SettingsError(message) from error
+
+
+def unknown_variables() -> list[str]:
+    """Variables that look like settings and are none: a typing error, or Kubernetes' service links."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _explain(item: Any) -> str:
+    name = str(item["loc"][0]) if item["loc"] else "settings"
+    value = item.get("input")
+    shown = "***" if name in {"stream", "store"} and "://" in str(value) else repr(value)
+    field = Settings.model_fields.get(name)
+    allowed = field.description if field else f"one of {', '.join(Settings.model_fields)}"
+    return f"{PREFIX}{name.upper()}={shown}: {item['msg']}. It is {allowed}."
