@@ -80,7 +80,9 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{0,100}$",
         description="put before every topic and group name, to share a cluster",
     )
-    topic_partitions: int = Field(default=64, ge=1, le=4096, description="partitions of a new topic")
+    topic_partitions: int = Field(
+        default=64, ge=1, le=4096, description="partitions of a new topic"
+    )
     instance_id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",

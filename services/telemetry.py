@@ -41,7 +41,7 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    root = logging.getLogger()
+    root = logging.getLogger()  # noqa: TID251 - the one place where libraries are bridged
     root.handlers[:] = [handler]
     root.setLevel(level)
     structlog.configure(

@@ -196,10 +196,15 @@ class Loop:
         """The outcome, unless it is an event that its topic would not take."""
         if not isinstance(outcome, Emit):
             return outcome
-        size, limit = len(self._emission(record, outcome.event).value), self._settings.max_message_bytes
+        size, limit = (
+            len(self._emission(record, outcome.event).value),
+            self._settings.max_message_bytes,
+        )
         if size <= limit:
             return outcome
-        return DeadLetter("too_large", f"what follows from it has {size} bytes, the limit is {limit}")
+        return DeadLetter(
+            "too_large", f"what follows from it has {size} bytes, the limit is {limit}"
+        )
 
     def _emission(self, record: Record, event: Event) -> Message:
         topic, traceparent = self._settings.output_topic, record.header("traceparent")
@@ -255,4 +260,3 @@ class Loop:
 
 def _position(record: Record) -> str:
     return f"{record.topic}/{record.partition}/{record.offset}"
-
