@@ -21,7 +21,7 @@ DEFAULT_CONFIG = "evalratchet.toml"
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; the message names each setting, its value and what is allowed."""
+    """The settings cannot be used; the message names each, its value and what is allowed."""
 
 
 def _listen(value: str) -> str:
@@ -191,7 +191,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    """Variables that look like settings and are none: a typing error, or Kubernetes' service links."""
+    """Variables that look like settings and are none: a slip, or Kubernetes' service links."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 

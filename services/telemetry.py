@@ -8,6 +8,7 @@ from typing import Literal
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from services.health import Health
 from services.stream.outcome import DeadLetter, Outcome, Skip
 
 LogFormat = Literal["auto", "json", "console"]
@@ -57,6 +58,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Register every metric of `MetricName`."""
+        self.health = Health()
         self.registry = CollectorRegistry()
         self._records = Counter(
             _RECORDS,
@@ -73,21 +75,24 @@ class Metrics:
 
     def stage(self, name: str) -> "StageMetrics":
         """The metrics of one stage's loop."""
-        return StageMetrics(name, self._records, self._progress)
+        self.health.expect(name)
+        return StageMetrics(name, self._records, self._progress, self.health)
 
 
 class StageMetrics:
     """What one loop counts."""
 
-    def __init__(self, stage: str, records: Counter, progress: Gauge) -> None:
+    def __init__(self, stage: str, records: Counter, progress: Gauge, health: Health) -> None:
         """Take the process's metrics for one stage."""
         self._stage = stage
+        self._health = health
         self._records = records
         self._progress = progress.labels(stage)
 
     def touch(self) -> None:
         """Say that the loop turned. Liveness is read from this."""
         self._progress.set(time.time())
+        self._health.touch(self._stage)
 
     def count(self, outcome: Outcome) -> None:
         """Count one decision."""

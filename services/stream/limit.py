@@ -37,6 +37,6 @@ class DeadLetterWatch:
             message = (
                 f"{letters} of the latest {seen} records are dead letters, the limit is "
                 f"{self._limit.floor} and {self._limit.ratio:.0%}: nothing of this batch was "
-                f"committed. Look at `evalratchet dlq list` ({self._topic}), mend the cause, restart."
+                f"committed. See `evalratchet dlq list` ({self._topic}), mend the cause, restart."
             )
             raise Halted(message)

@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from services.errors import Unavailable, Undecodable, is_fatal
+from services.patience import Stopped, patiently, pause
 from services.stream import envelope
 from services.stream.limit import DeadLetterLimit, DeadLetterWatch
 from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Retry
@@ -60,10 +60,6 @@ class LoopSettings(msgspec.Struct, frozen=True):
     limit: DeadLetterLimit = DeadLetterLimit()
 
 
-class _Stopped(Exception):  # noqa: N818 - control flow, never seen outside
-    """Told to stop while waiting for a dependency."""
-
-
 class Loop:
     """Runs one handler over one source until told to stop."""
 
@@ -89,6 +85,11 @@ class Loop:
         self._stop = asyncio.Event()
         self._log = structlog.get_logger().bind(stage=settings.stage, consumer=settings.consumer)
 
+    @property
+    def stage(self) -> str:
+        """The stage's name, as logs and metrics have it."""
+        return self._settings.stage
+
     def stop(self) -> None:
         """Finish the batch in hand, commit it, and return from `run`."""
         self._stop.set()
@@ -102,7 +103,7 @@ class Loop:
                 self._metrics.touch()
                 if records:
                     await self._work(records)
-        except _Stopped:
+        except Stopped:
             self._log.info("stopped_while_waiting")
         finally:
             await self._source.close()
@@ -173,7 +174,8 @@ class Loop:
         done = [(r, outcome) for (r, _), outcome in pairs if not isinstance(outcome, Retry)]
         if again:
             self._log.info("handled_again_later", events=len(again), why=again[0][1].detail)
-            await self._sleep(min(outcome.after_seconds for _, outcome in again))
+            self._metrics.touch()
+            await pause(min(outcome.after_seconds for _, outcome in again), self._stop)
             done.extend(await self._handle([pair for pair, _ in again]))
         return done
 
@@ -235,27 +237,7 @@ class Loop:
         self._begun.difference_update((consumer, position) for position in positions)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work again, with growing pauses, for as long as a dependency is unavailable."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Unavailable),
-            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.1),
-            sleep=self._sleep,
-            before_sleep=self._say_unavailable,
-        )
-        return await retrying(work)
-
-    async def _sleep(self, seconds: float) -> None:
-        self._metrics.touch()
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
-        raise _Stopped
-
-    def _say_unavailable(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if state.attempt_number & (state.attempt_number - 1) == 0:  # at 1, 2, 4, 8, ... attempts
-            self._log.warning("waiting", attempt=state.attempt_number, why=str(error))
+        return await patiently(work, stop=self._stop, log=self._log, on_wait=self._metrics.touch)
 
 
 def _position(record: Record) -> str:

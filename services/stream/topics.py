@@ -53,12 +53,16 @@ class Topics(msgspec.Struct, frozen=True):
         """The consumer group of a stage."""
         return f"{self.prefix}evalratchet.{stage}"
 
+    def max_message_bytes(self, max_trace_bytes: int) -> int:
+        """What every topic takes, so that whatever follows from a trace fits."""
+        return _JSON_GROWTH * max_trace_bytes + _RECORD_OVERHEAD_BYTES
+
     def all(
         self, *, partitions: int, retention_ms: int, max_trace_bytes: int
     ) -> Sequence[TopicSettings]:
         """Every topic with its settings, in stream order."""
         names = [self.traces(), *(self.output(stage) for stage in STAGES)]
-        max_message_bytes = _JSON_GROWTH * max_trace_bytes + _RECORD_OVERHEAD_BYTES
+        max_message_bytes = self.max_message_bytes(max_trace_bytes)
         live = [TopicSettings(name, partitions, retention_ms, max_message_bytes) for name in names]
         dead = [
             TopicSettings(

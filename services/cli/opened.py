@@ -1,0 +1,76 @@
+"""What commands open: the settings, the store, the stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from services.cli.problem import ExitCode, Problem, note
+from services.settings import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    load_settings,
+    mask_url,
+    unknown_variables,
+)
+from services.store.open import Store, open_store
+from services.stream.open import open_stream
+from services.stream.port import Stream
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end."""
+    return asyncio.run(work)
+
+
+def effective_settings() -> Settings:
+    """The settings, or the `Problem` with them. Says which variables look like settings and are none."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise Problem(
+            "The settings cannot be used.", str(error), code=ExitCode.USAGE
+        ) from error
+    for name in unknown_variables():
+        note(f"evalratchet: {name} is not a setting and is ignored; see `evalratchet settings`.")
+    return settings
+
+
+@asynccontextmanager
+async def opened_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store of these settings. Raises `Problem` when there is none yet, `Unavailable`."""
+    if settings.store.get_secret_value() == "sqlite" and not (settings.home / "store.db").is_file():
+        raise nothing_yet(settings)
+    store = open_store(settings)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def opened_stream(settings: Settings) -> AsyncIterator[Stream]:
+    """The stream of these settings. Raises `Problem` when there is none yet, `Unavailable`."""
+    if settings.embedded_stream and not (settings.home / "stream.db").is_file():
+        raise nothing_yet(settings)
+    stream = open_stream(settings)
+    await stream.start()
+    try:
+        yield stream
+    finally:
+        await stream.close()
+
+
+def nothing_yet(settings: Settings) -> Problem:
+    """What to say when the data folder is empty."""
+    return Problem(
+        f"There is no data in {settings.home} yet.",
+        "Start with `evalratchet up`, or point the setting "
+        f"{PREFIX}HOME at the folder another `up` uses.\n"
+        f"The store is {mask_url(settings.store_url)}.",
+        code=ExitCode.UNREACHABLE,
+    )

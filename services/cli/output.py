@@ -1,0 +1,89 @@
+"""How results look: tables for people, one JSON document for programs."""
+
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PIPED_WIDTH = 10_000  # a pipe has no width: no column is ever cut for want of one
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def console() -> Console:
+    """Standard output: coloured on a terminal unless `NO_COLOR` is set, plain and wide in a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: what users wrote is not trusted."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def one_line(text: str, limit: int = 100) -> str:
+    """The text in one line of at most `limit` characters."""
+    shown = printable(" ".join(text.split()))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def when(moment: datetime | None) -> str:
+    """A time as people read it, in UTC to the second."""
+    return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: str) -> None:
+    """Print a table. On a narrow terminal the `flexible` column gives way, the others stay whole."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        numbers = bool(rows) and all(_is_number(row[columns.index(name)]) for row in rows)
+        table.add_column(
+            name,
+            no_wrap=True,
+            overflow="ellipsis",
+            justify="right" if numbers else "left",
+            ratio=None,
+            min_width=None if name == flexible else _widest(name, columns, rows),
+        )
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console().print(table)
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one below the other; a value of several lines stays aligned."""
+    width = max((len(name) for name, _ in fields), default=0)
+    shown = console()
+    for name, value in fields:
+        first, *more = printable(value).split("\n") or [""]
+        shown.print(Text.assemble((name.ljust(width), "bold"), "  ", first), soft_wrap=True)
+        for line in more:
+            shown.print(Text(" " * (width + 2) + line), soft_wrap=True)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document and nothing else."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+def full(struct: msgspec.Struct) -> dict[str, Any]:
+    """A struct as an object with all its fields, also those that have their default value."""
+    return {name: msgspec.to_builtins(getattr(struct, name)) for name in struct.__struct_fields__}
+
+
+def _widest(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    at = columns.index(name)
+    return max([len(name), *(Text(row[at]).cell_len for row in rows)])
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,157 @@
+"""The embedding worker: the model lives in its own process, so nothing else waits for torch."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+import numpy as np
+import structlog
+
+from dedup.embedding import Model, ModelRefused, load_model
+from services.errors import Halted, Unavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+_LOAD_SECONDS = 300.0  # a cold disk and a large model; the bundled one takes 5 to 15
+_EMBED_SECONDS = 120.0  # 200 texts of 250 tokens take 8 s on two cores
+_DEATHS_ON_ONE_TEXT = 3  # the worker may be killed for another reason once, not three times
+_NICENESS = 10  # the model may have every processor that capture does not want
+
+_model: Model | None = None  # of the worker process
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.nice(_NICENESS)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A parent that is killed cannot stop its workers: they have to notice."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
+
+
+def _load(name: str, threads: int) -> str:
+    global _model  # noqa: PLW0603 - one model for the life of the worker process
+    _model = load_model(name, threads=threads)
+    _model.encode(["warm up"])
+    return _model.space
+
+
+def _encode(texts: list[str]) -> np.ndarray:
+    if _model is None:
+        message = "the worker was asked to embed before it loaded a model"
+        raise RuntimeError(message)
+    return _model.encode(texts)
+
+
+class WorkerEmbedder:
+    """Embeds in a worker process, which is started, and started again when it dies."""
+
+    def __init__(self, model: str, *, threads: int) -> None:
+        """Nothing is started before `start`."""
+        self._name = model
+        self._threads = threads
+        self._pool: ProcessPoolExecutor | None = None
+        self._loading: Future[str] | None = None
+        self._space: str | None = None
+
+    @property
+    def space(self) -> str:
+        """The embedding space of the loaded model."""
+        if self._space is None:
+            message = "the embedding space is known once the model is loaded"
+            raise Unavailable(message)
+        return self._space
+
+    def start(self) -> None:
+        """Start loading the model, without waiting for it."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
+            self._loading = self._pool.submit(_load, self._name, self._threads)
+
+    async def ready(self) -> None:
+        """Return when the model is loaded. Raises `Unavailable`; `Halted` when it never will."""
+        self.start()
+        if self._loading is None or (self._loading.done() and self._space is not None):
+            return
+        try:
+            space = await self._within(self._loading, _LOAD_SECONDS)
+        except ModelRefused as error:
+            raise Halted(str(error)) from error
+        except (BrokenProcessPool, TimeoutError) as error:
+            self._kill()
+            message = "the embedding worker died while it loaded the model; is there enough memory?"
+            raise Unavailable(message) from error
+        if space != self._space:
+            log.info("embedding_model_loaded", space=space)
+        self._space = space
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
+        """For each text its vector (float32, unit length), or in words why it has none."""
+        try:
+            return _checked(await self._run(list(texts)))
+        except (BrokenProcessPool, TimeoutError):
+            log.warning("embedding_worker_died", texts=len(texts))
+        results: list[np.ndarray | str] = []
+        for text in texts:  # one of them may be what kills it
+            results.extend(await self._embed_alone(text))
+        return results
+
+    async def close(self) -> None:
+        """Stop the worker at once."""
+        pool = self._kill()
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown)
+
+    async def _embed_alone(self, text: str) -> Sequence[np.ndarray | str]:
+        for _ in range(_DEATHS_ON_ONE_TEXT):
+            try:
+                return _checked(await self._run([text]))
+            except (BrokenProcessPool, TimeoutError):
+                continue
+        return [f"the embedding worker died {_DEATHS_ON_ONE_TEXT} times on this text"]
+
+    async def _run(self, texts: list[str]) -> np.ndarray:
+        await self.ready()
+        pool = self._pool
+        if pool is None:
+            message = "the embedding worker was stopped"
+            raise Unavailable(message)
+        try:
+            return await self._within(pool.submit(_encode, texts), _EMBED_SECONDS)
+        except (BrokenProcessPool, TimeoutError):
+            self._kill()
+            raise
+
+    async def _within(self, future: "Future[T]", seconds: float) -> T:
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), seconds)
+
+    def _kill(self) -> ProcessPoolExecutor | None:
+        pool, self._pool, self._loading = self._pool, None, None
+        if pool is not None:
+            for process in list((pool._processes or {}).values()):  # noqa: SLF001 - 3.14 has kill_workers
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+        return pool
+
+
+def _checked(vectors: np.ndarray) -> Sequence[np.ndarray | str]:
+    """Rows as they are, but words in place of a row that is not a finite unit vector."""
+    norms = np.linalg.norm(vectors, axis=1)
+    good = np.isfinite(norms) & (np.abs(norms - 1.0) < 1e-3)  # noqa: PLR2004 - float32 rounding
+    return [
+        row if fine else "the embedding model gave a vector that is not finite and of unit length"
+        for row, fine in zip(vectors, good, strict=True)
+    ]

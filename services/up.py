@@ -1,0 +1,148 @@
+"""Runs services in one process until told to stop: all four, or the one that was asked for."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import structlog
+
+from services.alone import alone
+from services.collector import Collector
+from services.embedder import WorkerEmbedder
+from services.errors import Halted, Unavailable
+from services.http.server import serve
+from services.health import Health
+from services.patience import Stopped, patiently, pause
+from services.settings import Settings, mask_url
+from services.store.open import open_store
+from services.stream.loop import Loop
+from services.stream.open import open_stream
+from services.stream.port import TopicSettings
+from services.stream.topics import Topics
+from services.telemetry import Metrics
+from services.wiring import Parts, ServiceName, loops_of
+
+log = structlog.get_logger()
+
+_STOP_SECONDS = 20.0  # a batch in hand takes a few; a broker that is gone would take for ever
+_EXPIRY_SECONDS = 600.0  # how often what is older than the retention is deleted
+_EXPIRY_CHUNK = 1000  # traces a transaction, so that expiry never holds the writer for long
+
+
+async def run_services(
+    settings: Settings,
+    names: Sequence[ServiceName],
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+) -> int:
+    """Run services until SIGTERM or SIGINT; return the exit code: 1 when a service gave up.
+
+    `on_ready` is called once everything is open and, where capture runs, the port is listening.
+
+    Raises:
+        services.alone.AlreadyRunning: on the embedded stream, another process runs one of the services.
+        Unavailable: the address to listen on is taken.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with alone(settings, names):
+        try:
+            async with _opened(settings, names, stop) as parts:
+                return await _run(parts, names, stop, on_ready)
+        except Stopped:
+            return 0
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    settings: Settings, names: Sequence[ServiceName], stop: asyncio.Event
+) -> AsyncIterator[Parts]:
+    """Stream, store and embedder, waiting for those that are not there yet. Raises `Stopped`."""
+    stream, store = open_stream(settings), open_store(settings)
+    embedder = WorkerEmbedder(settings.embedding_model, threads=settings.embedding_threads)
+    parts = Parts(settings, stream, store, Metrics(), embedder)
+    try:
+        for start in (store.start, stream.start):
+            await patiently(start, stop=stop, log=log)
+        if settings.embedded_stream:
+            await stream.apply_topics(_topics(settings))
+        if "dedup" in names:
+            embedder.start()
+        yield parts
+    finally:
+        for close in (embedder.close, stream.close, store.close):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(close(), _STOP_SECONDS)
+
+
+def _topics(settings: Settings) -> Sequence[TopicSettings]:
+    return Topics(settings.topic_prefix).all(
+        partitions=settings.topic_partitions,
+        retention_ms=settings.retention_ms,
+        max_trace_bytes=settings.max_trace_bytes,
+    )
+
+
+async def _run(
+    parts: Parts, names: Sequence[ServiceName], stop: asyncio.Event, on_ready: Callable[[], None]
+) -> int:
+    loops = {name: loops_of(name, parts) for name in names}
+    working = [
+        asyncio.create_task(_watched(loop, parts.metrics.health))
+        for service in loops.values()
+        for loop in service
+    ]
+    serving = await _serving(parts, names, stop)
+    chores = [asyncio.create_task(_expire(parts))] if "capture" in names else []
+    log.info("started", services=list(names), stream=mask_url(parts.settings.stream_url))
+    on_ready()
+    ended = asyncio.gather(*working)
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait([told, ended, *serving], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    log.info("stopping")
+    await asyncio.gather(*serving)  # what was accepted is answered before the stream closes
+    for service in loops.values():
+        for loop in service:
+            loop.stop()
+    await asyncio.wait([ended], timeout=_STOP_SECONDS)
+    for task in (*working, *chores):
+        task.cancel()
+    results = await asyncio.gather(*working, *chores, return_exceptions=True)
+    gave_up = [str(result) for result in results if isinstance(result, (Exception, str))]
+    log.info("stopped", gave_up=gave_up)
+    return 1 if gave_up else 0
+
+
+async def _watched(loop: Loop, health: Health) -> str | None:
+    """Run a loop; when it halts itself say so, and let the other stages go on."""
+    try:
+        await loop.run()
+    except Halted as error:
+        log.error("halted", stage=loop.stage, why=str(error))  # noqa: TRY400 - it says why itself
+        health.halt(loop.stage, str(error))
+        return str(error)
+    except Exception:
+        log.exception("crashed", stage=loop.stage)
+        raise
+    return None
+
+
+async def _serving(
+    parts: Parts, names: Sequence[ServiceName], stop: asyncio.Event
+) -> list[asyncio.Task[None]]:
+    """The HTTP side, listening when this returns: capture's, or only /metrics and /healthz."""
+
+
+async def _expire(parts: Parts) -> None:
+    """Delete archived traces that are older than the retention, now and then."""
+    while True:
+        before = parts.clock_ms() - parts.settings.retention_ms
+        try:
+            while await parts.store.archive.expire(before_ms=before, limit=_EXPIRY_CHUNK):
+                await asyncio.sleep(0)
+        except Unavailable as error:
+            log.warning("expiry_put_off", why=str(error))
+        await asyncio.sleep(_EXPIRY_SECONDS)

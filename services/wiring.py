@@ -1,0 +1,94 @@
+"""Which loops a service runs, made of its parts. Tests call the same functions."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from services.deduper import Deduper, Embedder
+from services.grader import Grader
+from services.policy import Policies
+from services.promoter import Promoter
+from services.scorer import Intake, Scoring, Settling
+from services.settings import Settings
+from services.store.open import Store
+from services.stream.loop import Handler, Loop, LoopSettings
+from services.stream.port import Source, Stream
+from services.stream.topics import Stage, Topics
+from services.telemetry import Metrics
+
+ServiceName = Literal["capture", "dedup", "grade", "promote"]
+SERVICES: tuple[ServiceName, ...] = ("capture", "dedup", "grade", "promote")
+
+_DEDUP_BATCH = 64  # what one embedding call takes: 64 short texts are a quarter of a second
+_WAIT_SECONDS = 0.5
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What loops are made of."""
+
+    settings: Settings
+    stream: Stream
+    store: Store
+    metrics: Metrics
+    embedder: Embedder
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def clock_ms(self) -> int:
+        """The server's time, in milliseconds since the epoch."""
+        return time.time_ns() // 1_000_000
+
+
+def loops_of(service: ServiceName, parts: Parts) -> Sequence[Loop]:
+    """The loops of one service, in stream order."""
+    policies = Policies(parts.store.policies)
+    if service == "capture":
+        return _capture_loops(parts, policies)
+    if service == "dedup":
+        handler: Handler = Deduper(parts.store.patterns, parts.embedder, policies)
+        return [_loop(parts, "deduper", handler, batch=_DEDUP_BATCH)]
+    if service == "grade":
+        return [_loop(parts, "grader", Grader(parts.store.grades))]
+    return [_loop(parts, "promoter", Promoter(parts.store.cases, policies, clock=parts.clock))]
+
+
+def _capture_loops(parts: Parts, policies: Policies) -> Sequence[Loop]:
+    settings, archive = parts.settings, parts.store.archive
+    intake = Intake(archive, settle_seconds=settings.settle_seconds, clock_ms=parts.clock_ms)
+    settling = Settling(archive, Topics(settings.topic_prefix).traces(), clock_ms=parts.clock_ms)
+    scoring = Scoring(policies, clock=parts.clock, on_failed=settling.failed)
+    return [
+        _loop(parts, "scorer", intake),
+        _loop(parts, "scorer", scoring, source=settling),
+    ]
+
+
+def _loop(
+    parts: Parts,
+    stage: Stage,
+    handler: Handler,
+    *,
+    source: Source | None = None,
+    batch: int = 200,
+) -> Loop:
+    topics = Topics(parts.settings.topic_prefix)
+    name = stage if source is None else f"{stage}.settling"
+    settings = LoopSettings(
+        stage=name,
+        consumer=topics.group(stage) if source is None else f"{topics.group(stage)}.settling",
+        output_topic=topics.output(stage),
+        dead_letter_topic=topics.dead_letters(stage),
+        max_message_bytes=topics.max_message_bytes(parts.settings.max_trace_bytes),
+        batch=batch,
+        wait_seconds=_WAIT_SECONDS,
+    )
+    return Loop(
+        settings,
+        source=source or parts.stream.source(topics.input(stage), topics.group(stage)),
+        publisher=parts.stream,
+        handler=handler,
+        attempts=parts.store.attempts,
+        metrics=parts.metrics.stage(name),
+    )
