@@ -25,7 +25,7 @@ _HASHING_DIMENSION = 256
 _BATCH = 32  # of 8 to 64 within 5 % of each other on two cores; see docs/benchmarks.md
 
 
-class ModelRefused(RuntimeError):  # noqa: N818 - what happened to it
+class ModelRefused(RuntimeError):
     """The model cannot be used; the message says why and what to do."""
 
 

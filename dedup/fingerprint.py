@@ -1,4 +1,4 @@
-"""The fingerprint: an exact hash of a failure's text with everything masked that differs by occurrence."""
+"""The fingerprint: an exact hash of a failure's text, masked where occurrences differ."""
 
 import hashlib
 import re

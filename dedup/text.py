@@ -1,4 +1,4 @@
-"""What is compared: a text that says how a failure happened, in words that do not depend on whom it happened to."""
+"""What is compared: a text that says how a failure happened, not to whom."""
 
 from capture.events import Failure
 from capture.trace import Step, content_text

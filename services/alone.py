@@ -9,7 +9,7 @@ from pathlib import Path
 from services.settings import Settings
 
 
-class AlreadyRunning(RuntimeError):  # noqa: N818 - what the user will have done
+class AlreadyRunning(RuntimeError):
     """Another process runs this service on the same data folder."""
 
 

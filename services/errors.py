@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Unavailable(Exception):  # noqa: N818 - reads as what it says: the dependency is unavailable
+class Unavailable(Exception):
     """A dependency is down or slow: wait, then do the same again. The message names it."""
 
 

@@ -14,7 +14,7 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0  # so that work goes on soon after a long outage
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: somebody asked
+class Stopped(Exception):
     """Told to stop while waiting."""
 
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-
 from capture.assemble import assemble
+
 from capture.events import Failure, Piece, PieceBody, TraceSettled
 from capture.ids import derive_id, failure_event_id
 from capture.scorers import is_experiment, score, severity_of
@@ -142,7 +142,7 @@ class Settling:
                 return ()
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def commit(self, records: Sequence[Record]) -> None:
+    async def commit(self, records: Sequence[Record]) -> None:  # noqa: ARG002 - the claim knows them
         """Settle what was fetched."""
         if self._claim is None:
             return

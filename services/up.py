@@ -8,12 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import structlog
 
 from services.alone import alone
-from services.collector import Collector
 from services.embedder import WorkerEmbedder
 from services.errors import Halted, Unavailable
-from services.http.server import serve
 from services.health import Health
-from services.patience import Stopped, patiently, pause
+from services.patience import Stopped, patiently
 from services.settings import Settings, mask_url
 from services.store.open import open_store
 from services.stream.loop import Loop

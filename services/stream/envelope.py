@@ -32,7 +32,7 @@ _decoders = {schema: msgspec.json.Decoder(kind) for schema, kind in SCHEMAS.item
 _encoder = msgspec.json.Encoder()
 
 
-class UnknownSchema(Undecodable):  # noqa: N818 - the dead-letter reason of the same name
+class UnknownSchema(Undecodable):
     """The header names a schema this version does not know."""
 
 

@@ -1,0 +1,134 @@
+"""The commands as they are typed, with their help. What each does is loaded when it runs."""
+# ruff: noqa: PLC0415 - `--help` must not wait for what another command needs
+
+from typing import Annotated, Literal
+
+import typer
+
+from services.cli import groups
+from services.cli.examples import examples
+from services.cli.problem import Guarded
+
+Service = Literal["capture", "dedup", "grade", "promote"]
+
+app = typer.Typer(
+    cls=Guarded,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turns production failures of an LLM application into regression tests, once each.\n\n"
+    "Start with `evalratchet up`, send traces, then look at `status` and `cases list`.",
+    epilog=examples(
+        "evalratchet up",
+        "evalratchet send traces.jsonl --wait",
+        "evalratchet cases list",
+        after="Exit codes: 0 done, 1 the answer is no or a part failed, 2 wrong use, "
+        "3 something cannot be reached.",
+    ),
+)
+groups.add_to(app)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="With --wait: give up after this long.")
+]
+
+
+@app.command(epilog=examples("evalratchet up", "EVALRATCHET_LISTEN=0.0.0.0:9000 evalratchet up"))
+def up() -> None:
+    """Run everything in this process: capture, dedup, grade and promote.
+
+    Migrates the store first. Ctrl-C stops it; a restart continues where it stopped.
+    """
+    from services.cli.running import run_everything
+
+    run_everything()
+
+
+@app.command(epilog=examples("evalratchet serve capture", "evalratchet serve dedup"))
+def serve(
+    service: Annotated[Service, typer.Argument(help="The service this process runs.")],
+) -> None:
+    """Run one service, with the stream and the store of the settings.
+
+    Start as many of each as needed; they share the work. The store is not migrated:
+    run `evalratchet db upgrade` (and `evalratchet topics apply` for Kafka) before.
+    """
+    from services.cli.running import run_one
+
+    run_one(service)
+
+
+@app.command(
+    epilog=examples(
+        "evalratchet send traces.jsonl",
+        "evalratchet send exported.otlp.json --wait",
+        "zcat traces.jsonl.gz | evalratchet send -",
+    )
+)
+def send(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files to send; - is standard input.")
+    ],
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where capture listens. Default: what EVALRATCHET_LISTEN says."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when everything sent has reached the store.")
+    ] = False,
+    timeout: TimeoutOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Send traces from files: native JSONL or OTLP JSON, told apart by what is in them.
+
+    Sending a file again is harmless: ids are derived from what is sent, so an interrupted send is
+    resumed by repeating it. What the server refuses is listed with its file, line and reason.
+    """
+    from services.cli.send import send_files
+
+    send_files(files, url=url, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@app.command(
+    epilog=examples("evalratchet status", "evalratchet status --wait --timeout 60 --json")
+)
+def status(
+    project: Annotated[str | None, typer.Option(help="Count this project only.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when everything sent has reached the store.")
+    ] = False,
+    timeout: TimeoutOption = 600,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what came in, what became of it, and what each stage still has to do.
+
+    Works while the services run elsewhere and while they are down. With --wait, exit code 1 means
+    that something was still waiting when the time was over.
+    """
+    from services.cli.status import show_status
+
+    show_status(project=project, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@app.command(epilog=examples("evalratchet settings", "evalratchet settings --json"))
+def settings(as_json: JsonOption = False) -> None:
+    """Show the effective settings and where each comes from; secrets are masked.
+
+    Settings come from EVALRATCHET_* variables, then from the TOML file that EVALRATCHET_CONFIG
+    names (evalratchet.toml in the working folder when it names none), then from the defaults.
+    """
+    from services.cli.settings import show_settings
+
+    show_settings(as_json=as_json)
+
+
+@app.command()
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as installed
+
+    print(installed("evalratchet"))
+
+
