@@ -1,0 +1,84 @@
+"""What a trace costs until it is durable, and how long a single post waits, on the embedded default.
+
+    .venv/bin/python benchmarks/ingest.py [--batches 300] [--singles 2000] [--rate 200]
+
+`serve capture` alone is measured with scoring put off (settle time one hour), which is the cost
+until durable; `up` with settle time 0 is the same posts with everything that follows going on.
+"""
+
+import argparse
+import asyncio
+import time
+
+import httpx
+import psutil
+from workload import encoded, make_trace, percentile, server, wait_until_answers
+
+JSON = {"content-type": "application/json"}
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of the server process, all threads, in seconds."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def batches(url: str, process: psutil.Process, count: int) -> tuple[float, float]:
+    """CPU milliseconds a trace and traces a second, over batches of 100 posted one after another."""
+    bodies = [
+        encoded([make_trace(batch * 100 + n, failing=False) for n in range(100)])
+        for batch in range(count)
+    ]
+    with httpx.Client() as client:
+        before, began = cpu_seconds(process), time.perf_counter()
+        for body in bodies:
+            client.post(f"{url}/v1/captures", content=body, headers=JSON).raise_for_status()
+        spent, took = cpu_seconds(process) - before, time.perf_counter() - began
+    return spent * 1000 / (count * 100), count * 100 / took
+
+
+async def singles(url: str, count: int, rate: int) -> list[float]:
+    """Milliseconds of each single-trace post, sent at a steady rate whatever the answers do."""
+    waited: list[float] = []
+
+    async def post(client: httpx.AsyncClient, number: int, due: float) -> None:
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        body = encoded([make_trace(10_000_000 + number, failing=False)])
+        began = time.perf_counter()
+        answer = await client.post(f"{url}/v1/captures", content=body, headers=JSON)
+        waited.append((time.perf_counter() - began) * 1000)
+        answer.raise_for_status()
+
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+        start = time.perf_counter() + 0.2
+        await asyncio.gather(*(post(client, n, start + n / rate) for n in range(count)))
+    return waited[count // 10 :]
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", type=int, default=300)
+    parser.add_argument("--singles", type=int, default=2000)
+    parser.add_argument("--rate", type=int, default=200)
+    chosen = parser.parse_args()
+    size = len(encoded([make_trace(n, failing=False) for n in range(100)])) / 100
+    print(f"traces of {size:.0f} bytes")
+    kinds = {
+        "serve capture, until durable": (("serve", "capture"), {"settle_seconds": "3600"}),
+        "up, everything going on": (("up",), {"embedding_model": "hashing"}),
+    }
+    for name, (arguments, settings) in kinds.items():
+        with server(*arguments, **settings) as (url, process, _):
+            wait_until_answers(url)
+            batches(url, process, 20)
+            cost, rate = batches(url, process, chosen.batches)
+            print(f"{name}: {cost:.3f} ms CPU a trace, {rate:,.0f} traces/s (batches of 100)")
+            waited = asyncio.run(singles(url, chosen.singles, chosen.rate))
+            p50, p99 = percentile(waited, 0.5), percentile(waited, 0.99)
+            print(f"{name}: single post p50 {p50:.2f} ms, p99 {p99:.2f} ms at {chosen.rate}/s")
+
+
+if __name__ == "__main__":
+    main()
