@@ -59,7 +59,7 @@ def sentences(data: Path, rows: int) -> tuple[list[Candidate], list[str]]:
     """Candidates and intents of the single sentences."""
     with (data / "dedup/banking.csv").open() as file:
         table = list(csv.DictReader(file))
-    table = random.Random(1).sample(table, min(rows, len(table)))  # noqa: S311 - repeatable
+    table = random.Random(1).sample(table, min(rows, len(table)))
     traces = [
         Trace(trace_id=str(n), project="banking", input=row["text"]) for n, row in enumerate(table)
     ]
@@ -76,7 +76,7 @@ def report(name: str, candidates: list[Candidate], groups: list[str], orders: in
     for distance in DISTANCES:
         scores: list[tuple[float, ...]] = []
         for seed in range(orders):
-            order = random.Random(seed).sample(candidates, len(candidates))  # noqa: S311 - the same
+            order = random.Random(seed).sample(candidates, len(candidates))
             decided = assign(
                 order, known={}, vectors=by_print, index=Index(), distance=distance, space="bench"
             )

@@ -20,11 +20,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).parent / "evalratchet"
 
-_WORDS = (
-    "refund order parcel delivery invoice card payment account password reset tracking return "
-    "exchange size colour warranty repair address change cancel subscription renew voucher "
-    "discount balance statement transfer limit charge fee currency delay missing damaged wrong"
-).split()
+_WORDS = ["refund", "order", "parcel", "delivery", "invoice", "card", "payment", "account", "password", "reset", "tracking", "return", "exchange", "size", "colour", "warranty", "repair", "address", "change", "cancel", "subscription", "renew", "voucher", "discount", "balance", "statement", "transfer", "limit", "charge", "fee", "currency", "delay", "missing", "damaged", "wrong"]
 _OPENERS = (
     "Where is my",
     "Why was I charged for the",
@@ -39,7 +35,7 @@ _OPENERS = (
 
 def make_trace(number: int, *, failing: bool, project: str = "bench") -> dict[str, Any]:
     """A trace of about 2.5 kB of JSON: a question, a tool call, its result, an answer."""
-    rng = random.Random(number)  # noqa: S311 - repeatable, not secret
+    rng = random.Random(number)
     subject = " ".join(rng.sample(_WORDS, 6))
     question = f"{rng.choice(_OPENERS)} {subject}?"
     prose = " ".join(rng.choices(_WORDS, k=130))

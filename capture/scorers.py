@@ -133,7 +133,7 @@ def _(scorer: ErrorScorer, trace: Trace) -> Iterator[FailingSignal]:
         yield _failing(scorer, _own("error", str(kind or text)), scorer.severity, reason)
         return
     failed = [step for step in trace.steps if step.error]
-    if failed:
+    if failed and scorer.step_severity is not None:
         last = failed[-1]
         what = f"{last.type} {last.name!r}" if last.name else last.type
         detail = last.error if isinstance(last.error, str) else content_text(last.content)

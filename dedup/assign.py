@@ -64,6 +64,8 @@ def assign(
 ) -> list[Decided]:
     """Decide about every candidate whose fingerprint is known or has a vector; leave out the others.
 
+    An event that comes twice in a batch is decided once, where it comes first.
+
     A failure whose fingerprint is known joins that pattern. Else it joins the nearest pattern when
     that is at most `distance` away (cosine, 0 to 2). Else it is a new pattern, which joins the index
     at once, so that the next candidate of the batch can find it.
@@ -78,7 +80,7 @@ def assign(
     """
     seen = dict(known)
     decided: list[Decided] = []
-    for one in candidates:
+    for one in _each_once(candidates):
         vector = vectors.get(one.fingerprint)
         match = seen.get(one.fingerprint)
         if match is not None:
@@ -91,6 +93,13 @@ def assign(
             seen[one.fingerprint] = KnownFingerprint(made.pattern_id, made.distance)
         decided.append(decision)
     return decided
+
+
+def _each_once(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    first: dict[str, Candidate] = {}
+    for one in candidates:
+        first.setdefault(one.event_id, one)
+    return list(first.values())
 
 
 def _by_vector(

@@ -100,7 +100,8 @@ class SentenceTransformersModel:
                 f"to {BUNDLED_MODEL} (bundled), or to a folder or name that sentence-transformers loads."
             )
             raise ModelRefused(message) from error
-        self.space = f"{Path(name).name}@{revision}/sentence-transformers/text-{TEXT_VERSION}"
+        shown = name if path is None else Path(name).name  # on the hub, owners tell models apart
+        self.space = f"{shown}@{revision}/sentence-transformers/text-{TEXT_VERSION}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (len(texts), d), float32, unit rows."""

@@ -31,10 +31,10 @@ class Index:
         return len(self._ids)
 
     def add(self, seq: int, pattern_id: str, vector: np.ndarray) -> None:
-        """Add a pattern. `vector`: shape (d,), float32, unit length. `seq` must be the next one.
+        """Add a pattern. `vector`: shape (d,), float32, unit length. `seq` must have risen.
 
         Raises:
-            ValueError: the dimension differs, or `seq` does not follow.
+            ValueError: the dimension differs, or `seq` is not above the index's.
         """
         if seq <= self.seq:
             message = f"pattern {pattern_id} has seq {seq}, the index is at {self.seq} already"

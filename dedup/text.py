@@ -1,7 +1,10 @@
 """What is compared: a text that says how a failure happened, not to whom."""
 
+from collections.abc import Iterator
+
 from capture.events import Failure
-from capture.trace import Step, content_text
+from capture.scorers import ERROR_MESSAGE, ERROR_TYPE
+from capture.trace import Step, Trace, content_text
 
 TEXT_VERSION = "1"
 """Part of the embedding space: vectors of two ways to write the text are never compared."""
@@ -12,17 +15,24 @@ _ANSWER_CHARS = 160
 
 
 def failure_text(failure: Failure) -> str:
-    """What was asked over all user turns, what went wrong, and how the answer began.
+    """What was asked over all user turns, which errors there were, and how the answer began.
 
-    Errors and failing signals come by name and text; the numbers in a signal's reason are left out
-    because they differ between occurrences of one failure.
+    Errors are its steps', by name and text, or the request's own where no step has one.
     """
     trace = failure.trace
     turns = [content_text(s.content) for s in trace.steps if s.type == "user"]
     asked = _squeezed(" ".join(turns) or content_text(trace.input))[:_ASKED_CHARS]
-    errors = _squeezed(" ".join(_error(s) for s in trace.steps if s.error))[:_ERROR_CHARS]
+    wrong = [_error(s) for s in trace.steps if s.error] or list(_ending(trace))
+    errors = _squeezed(" ".join(wrong))[:_ERROR_CHARS]
     answer = _squeezed(content_text(trace.output))[:_ANSWER_CHARS]
     return "\n".join(part for part in (asked, errors, answer) if part)
+
+
+def _ending(trace: Trace) -> Iterator[str]:
+    """What the request itself ended in, where it did: the kind of error, then its message."""
+    for key in (ERROR_TYPE, ERROR_MESSAGE):
+        if said := trace.metadata.get(key):
+            yield content_text(said) if isinstance(said, (str, dict, list)) else str(said)
 
 
 def _error(step: Step) -> str:

@@ -52,9 +52,13 @@ async def patiently(
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(Unavailable),
         wait=wait_exponential_jitter(
-            initial=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS
+            multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS
         ),
         sleep=sleep,
         before_sleep=say,
     )
-    return await retrying(work)
+
+    async def attempt() -> T:  # tenacity awaits only what it can see to be a coroutine function
+        return await work()
+
+    return await retrying(attempt)

@@ -44,7 +44,9 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()  # noqa: TID251 - the one place where libraries are bridged
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    # what libraries say in passing is theirs; their warnings are ours
+    root.setLevel(level if level in {"DEBUG", "ERROR"} else "WARNING")
+    logging.getLogger("services").setLevel(level)  # noqa: TID251 - the same
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

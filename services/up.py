@@ -8,9 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import structlog
 
 from services.alone import alone
+from services.collector import Collector
 from services.embedder import WorkerEmbedder
 from services.errors import Halted, Unavailable
 from services.health import Health
+from services.http.app import create_capture_app
+from services.http.server import serve
+from services.http.state import create_state_app
 from services.patience import Stopped, patiently
 from services.settings import Settings, mask_url
 from services.store.open import open_store
@@ -86,27 +90,23 @@ def _topics(settings: Settings) -> Sequence[TopicSettings]:
 async def _run(
     parts: Parts, names: Sequence[ServiceName], stop: asyncio.Event, on_ready: Callable[[], None]
 ) -> int:
-    loops = {name: loops_of(name, parts) for name in names}
-    working = [
-        asyncio.create_task(_watched(loop, parts.metrics.health))
-        for service in loops.values()
-        for loop in service
-    ]
     serving = await _serving(parts, names, stop)
+    loops = [loop for name in names for loop in loops_of(name, parts)]
+    health = parts.metrics.health
+    working = [asyncio.create_task(_watched(loop, health), name=loop.stage) for loop in loops]
     chores = [asyncio.create_task(_expire(parts))] if "capture" in names else []
     log.info("started", services=list(names), stream=mask_url(parts.settings.stream_url))
     on_ready()
-    ended = asyncio.gather(*working)
     told = asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(asyncio.wait(working, return_when=asyncio.FIRST_EXCEPTION))
     await asyncio.wait([told, ended, *serving], return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
     log.info("stopping")
+    stop.set()
     await asyncio.gather(*serving)  # what was accepted is answered before the stream closes
-    for service in loops.values():
-        for loop in service:
-            loop.stop()
-    await asyncio.wait([ended], timeout=_STOP_SECONDS)
-    for task in (*working, *chores):
+    for loop in loops:
+        loop.stop()
+    await asyncio.wait(working, timeout=_STOP_SECONDS)
+    for task in (*working, *chores, told, ended):
         task.cancel()
     results = await asyncio.gather(*working, *chores, return_exceptions=True)
     gave_up = [str(result) for result in results if isinstance(result, (Exception, str))]
@@ -131,7 +131,34 @@ async def _watched(loop: Loop, health: Health) -> str | None:
 async def _serving(
     parts: Parts, names: Sequence[ServiceName], stop: asyncio.Event
 ) -> list[asyncio.Task[None]]:
-    """The HTTP side, listening when this returns: capture's, or only /metrics and /healthz."""
+    """The HTTP side, listening when this returns: capture's, or only the process's own state.
+
+    Raises `Unavailable` when the address is taken.
+    """
+    settings = parts.settings
+    if "capture" in names:
+        topics = Topics(settings.topic_prefix)
+        collector = Collector(
+            parts.stream,
+            topic=topics.traces(),
+            max_message_bytes=topics.max_message_bytes(settings.max_trace_bytes),
+        )
+        app = create_capture_app(collector, settings, metrics=parts.metrics)
+        listen = settings.listen
+    elif settings.metrics_listen is not None:
+        app, listen = create_state_app(parts.metrics), settings.metrics_listen
+    else:
+        return []
+    listening = asyncio.Event()
+    serving = asyncio.create_task(
+        serve(app, listen, stop, on_started=lambda _: listening.set()), name="http"
+    )
+    started = asyncio.create_task(listening.wait())
+    await asyncio.wait([serving, started], return_when=asyncio.FIRST_COMPLETED)
+    started.cancel()
+    if serving.done():
+        await serving  # raises what kept it from listening
+    return [serving]
 
 
 async def _expire(parts: Parts) -> None:
@@ -140,7 +167,7 @@ async def _expire(parts: Parts) -> None:
         before = parts.clock_ms() - parts.settings.retention_ms
         try:
             while await parts.store.archive.expire(before_ms=before, limit=_EXPIRY_CHUNK):
-                await asyncio.sleep(0)
+                pass  # the next chunk
         except Unavailable as error:
             log.warning("expiry_put_off", why=str(error))
         await asyncio.sleep(_EXPIRY_SECONDS)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from capture.events import Span
+from capture.malformed import UNREADABLE, Malformed, json_trouble
 from capture.otlp.gather import (
     SPAN_ID_DIGITS,
     TRACE_ID_DIGITS,
@@ -29,7 +30,7 @@ from capture.otlp.json_values import (
     plain,
     time_ns,
 )
-from capture.otlp.wrong import Malformed, NotTraces
+from capture.otlp.other_signals import NotTraces
 
 _SPAN_KINDS = {
     f"SPAN_KIND_{name}": number
@@ -101,33 +102,16 @@ def decode_json(body: bytes, *, header_project: str | None, max_bytes: int) -> D
     """
     try:
         request = _request_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(said(error, body)) from error
+    except UNREADABLE as error:
+        message = f"The body is not an OTLP/JSON trace request: {json_trouble(error, body)}"
+        raise Malformed(message) from error
     if request.resource_spans is None:
         _refuse_other_objects(body)
     decoded = gather(_spans(request), header_project=header_project, max_bytes=max_bytes)
     if not decoded.pieces and not decoded.rejected and b'_spans"' in body:
-        message = "no spans found: OTLP/JSON names fields in lowerCamelCase, e.g. resourceSpans"
+        message = "No spans found: OTLP/JSON names fields in lowerCamelCase, e.g. resourceSpans"
         raise Malformed(message)
     return decoded
-
-
-def said(error: Exception, body: bytes) -> str:
-    """What is wrong with a JSON body, for whoever sent it."""
-    if isinstance(error, RecursionError):
-        return "The JSON is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return f"The body is not UTF-8: {error.reason} (in a string, {_near(error)})"
-    if not body.strip():
-        return "The body is empty"
-    if str(error) == "Input data was truncated":
-        return f"The JSON ends before it is complete (byte {len(body)})"
-    return str(error)
-
-
-def _near(error: UnicodeDecodeError) -> str:
-    before = error.object[max(0, error.start - 20) : error.start].decode("utf-8", "replace")
-    return f"after {before!r}" if before else f"byte {error.start} of it"
 
 
 def _refuse_other_objects(body: bytes) -> None:
@@ -173,8 +157,8 @@ def _received(
 ) -> Received | RejectedSpan:
     try:
         wire = _span_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return RejectedSpan("", "", said(error, bytes(raw)))
+    except UNREADABLE as error:
+        return RejectedSpan("", "", json_trouble(error, bytes(raw)))
     trace_id, span_id, parent = wire.trace_id or "", wire.span_id or "", wire.parent_span_id or ""
     problem = id_problem("traceId", trace_id, TRACE_ID_DIGITS) or id_problem(
         "spanId", span_id, SPAN_ID_DIGITS

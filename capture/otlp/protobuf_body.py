@@ -14,6 +14,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from capture.events import Span
+from capture.malformed import Malformed
 from capture.otlp.gather import (
     SPAN_ID_DIGITS,
     TRACE_ID_DIGITS,
@@ -24,7 +25,7 @@ from capture.otlp.gather import (
     id_problem,
 )
 from capture.otlp.json_values import finite_or_word
-from capture.otlp.wrong import Malformed, NotTraces
+from capture.otlp.other_signals import NotTraces
 
 _LARGEST_KIND = 5
 _LARGEST_STATUS = 2
@@ -131,7 +132,7 @@ def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
 
 
 def _plain(value: AnyValue) -> Any:
-    """An AnyValue as plain JSON, bytes in base64. upb refuses nesting that Python could not follow."""
+    """An AnyValue as plain JSON, bytes in base64. upb itself refuses more than 100 levels."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from services.cli import groups
-from services.cli.examples import examples
 from services.cli.problem import Guarded
+from services.cli.teaching import command, epilog
 
 Service = Literal["capture", "dedup", "grade", "promote"]
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turns production failures of an LLM application into regression tests, once each.\n\n"
     "Start with `evalratchet up`, send traces, then look at `status` and `cases list`.",
-    epilog=examples(
+    epilog=epilog(
         "evalratchet up",
         "evalratchet send traces.jsonl --wait",
         "evalratchet cases list",
@@ -35,7 +35,7 @@ TimeoutOption = Annotated[
 ]
 
 
-@app.command(epilog=examples("evalratchet up", "EVALRATCHET_LISTEN=0.0.0.0:9000 evalratchet up"))
+@command(app, "evalratchet up", "EVALRATCHET_LISTEN=0.0.0.0:9000 evalratchet up")
 def up() -> None:
     """Run everything in this process: capture, dedup, grade and promote.
 
@@ -46,7 +46,7 @@ def up() -> None:
     run_everything()
 
 
-@app.command(epilog=examples("evalratchet serve capture", "evalratchet serve dedup"))
+@command(app, "evalratchet serve capture", "evalratchet serve dedup")
 def serve(
     service: Annotated[Service, typer.Argument(help="The service this process runs.")],
 ) -> None:
@@ -60,12 +60,11 @@ def serve(
     run_one(service)
 
 
-@app.command(
-    epilog=examples(
-        "evalratchet send traces.jsonl",
-        "evalratchet send exported.otlp.json --wait",
-        "zcat traces.jsonl.gz | evalratchet send -",
-    )
+@command(
+    app,
+    "evalratchet send traces.jsonl",
+    "evalratchet send exported.otlp.json --wait",
+    "zcat traces.jsonl.gz | evalratchet send -",
 )
 def send(
     files: Annotated[
@@ -74,6 +73,12 @@ def send(
     url: Annotated[
         str | None,
         typer.Option(help="Where capture listens. Default: what EVALRATCHET_LISTEN says."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            help="For OTLP: the project, whatever the file says. Native traces name theirs."
+        ),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Return when everything sent has reached the store.")
@@ -88,12 +93,10 @@ def send(
     """
     from services.cli.send import send_files
 
-    send_files(files, url=url, wait=wait, timeout=timeout, as_json=as_json)
+    send_files(files, url=url, project=project, wait=wait, timeout=timeout, as_json=as_json)
 
 
-@app.command(
-    epilog=examples("evalratchet status", "evalratchet status --wait --timeout 60 --json")
-)
+@command(app, "evalratchet status", "evalratchet status --wait --timeout 60 --json")
 def status(
     project: Annotated[str | None, typer.Option(help="Count this project only.")] = None,
     wait: Annotated[
@@ -112,7 +115,7 @@ def status(
     show_status(project=project, wait=wait, timeout=timeout, as_json=as_json)
 
 
-@app.command(epilog=examples("evalratchet settings", "evalratchet settings --json"))
+@command(app, "evalratchet settings", "evalratchet settings --json")
 def settings(as_json: JsonOption = False) -> None:
     """Show the effective settings and where each comes from; secrets are masked.
 
@@ -124,11 +127,9 @@ def settings(as_json: JsonOption = False) -> None:
     show_settings(as_json=as_json)
 
 
-@app.command()
+@command(app)
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed
 
     print(installed("evalratchet"))
-
-

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.examples import examples
+from services.cli.teaching import command
 from services.stream.topics import Stage
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -16,7 +16,7 @@ dlq = typer.Typer(
 )
 
 
-@dlq.command("list", epilog=examples("evalratchet dlq list", "evalratchet dlq list scorer --json"))
+@command(dlq, "evalratchet dlq list", "evalratchet dlq list scorer --json", name="list")
 def list_letters(
     stage: Annotated[Stage | None, typer.Argument(help="Only this stage's.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many of each stage.")] = 50,
@@ -31,9 +31,11 @@ def list_letters(
     run(stage=stage, limit=limit, replayed=replayed, as_json=as_json)
 
 
-@dlq.command("show", epilog=examples("evalratchet dlq show scorer:0:17"))
+@command(dlq, "evalratchet dlq show scorer:0:17", name="show")
 def show_letter(
-    place: Annotated[str, typer.Argument(metavar="ID", help="STAGE:PARTITION:OFFSET, from the list.")],
+    place: Annotated[
+        str, typer.Argument(metavar="ID", help="STAGE:PARTITION:OFFSET, from the list.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Show one dead letter: why it is here, where it came from, its headers and its body."""
@@ -42,12 +44,11 @@ def show_letter(
     run(place, as_json=as_json)
 
 
-@dlq.command(
-    "replay",
-    epilog=examples(
-        "evalratchet dlq replay scorer:0:17",
-        "evalratchet dlq replay --all --stage scorer --dry-run",
-    ),
+@command(
+    dlq,
+    "evalratchet dlq replay scorer:0:17",
+    "evalratchet dlq replay --all --stage scorer --dry-run",
+    name="replay",
 )
 def replay_letters(
     places: Annotated[
@@ -61,7 +62,9 @@ def replay_letters(
     again: Annotated[
         bool, typer.Option("--again", help="Also those that were replayed before.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be done.")
+    ] = False,
 ) -> None:
     """Put dead letters back, byte for byte, into the topics they came from.
 

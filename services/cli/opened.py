@@ -15,6 +15,7 @@ from services.settings import (
     unknown_variables,
 )
 from services.store.open import Store, open_store
+from services.store.schema import StoreNotReady
 from services.stream.open import open_stream
 from services.stream.port import Stream
 
@@ -31,9 +32,7 @@ def effective_settings() -> Settings:
     try:
         settings = load_settings()
     except SettingsError as error:
-        raise Problem(
-            "The settings cannot be used.", str(error), code=ExitCode.USAGE
-        ) from error
+        raise Problem("The settings cannot be used.", str(error), code=ExitCode.USAGE) from error
     for name in unknown_variables():
         note(f"evalratchet: {name} is not a setting and is ignored; see `evalratchet settings`.")
     return settings
@@ -45,8 +44,11 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
     if settings.store.get_secret_value() == "sqlite" and not (settings.home / "store.db").is_file():
         raise nothing_yet(settings)
     store = open_store(settings)
-    await store.start()
     try:
+        try:
+            await store.start()
+        except StoreNotReady as error:
+            raise not_ready(error) from error
         yield store
     finally:
         await store.close()
@@ -63,6 +65,26 @@ async def opened_stream(settings: Settings) -> AsyncIterator[Stream]:
         yield stream
     finally:
         await stream.close()
+
+
+async def make_embedded_store(settings: Settings) -> None:
+    """Make the embedded store where there is none, so that it can be prepared before `up`."""
+    if settings.store.get_secret_value() == "sqlite" and not (settings.home / "store.db").is_file():
+        await migrate(settings)
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the store to this version's tables. Raises `Unavailable`, `Problem`."""
+    store = open_store(settings)
+    try:
+        await store.upgrade()
+    finally:
+        await store.close()
+
+
+def not_ready(error: StoreNotReady) -> Problem:
+    """What to say when the store is there but of another version."""
+    return Problem("The store is not ready.", str(error))
 
 
 def nothing_yet(settings: Settings) -> Problem:

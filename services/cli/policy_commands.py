@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.examples import examples
+from services.cli.teaching import command
 
 ProjectArgument = Annotated[str, typer.Argument(help="The project.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -19,7 +19,7 @@ policy = typer.Typer(
 )
 
 
-@policy.command("show", epilog=examples("evalratchet policy show support --json > policy.json"))
+@command(policy, "evalratchet policy show support --json > policy.json", name="show")
 def show_policy(project: ProjectArgument, as_json: JsonOption = False) -> None:
     """Show the policy in force. A project that never set one has the defaults, version 0."""
     from services.cli.policy import show_policy as run
@@ -27,7 +27,7 @@ def show_policy(project: ProjectArgument, as_json: JsonOption = False) -> None:
     run(project, as_json=as_json)
 
 
-@policy.command("history", epilog=examples("evalratchet policy history support"))
+@command(policy, "evalratchet policy history support", name="history")
 def show_history(project: ProjectArgument, as_json: JsonOption = False) -> None:
     """Show every change: who, when, why, before and after."""
     from services.cli.policy import show_history as run
@@ -35,15 +35,14 @@ def show_history(project: ProjectArgument, as_json: JsonOption = False) -> None:
     run(project, as_json=as_json)
 
 
-@policy.command(
-    "set",
-    epilog=examples(
-        "evalratchet policy set rag --score faithfulness=3 --reason 'raters: 3 is the bound'",
-        "evalratchet policy set support --latency-ms 8000 --feedback-below 3",
-        "evalratchet policy set support --file policy.json --dry-run",
-    ),
+@command(
+    policy,
+    "evalratchet policy set rag --score faithfulness=3 --reason 'raters: 3 is the bound'",
+    "evalratchet policy set support --latency-ms 8000 --feedback-below 3",
+    "evalratchet policy set support --file policy.json --dry-run",
+    name="set",
 )
-def set_policy(
+def set_policy(  # noqa: PLR0917 - typer passes them by name
     project: ProjectArgument,
     score: Annotated[
         list[str] | None,

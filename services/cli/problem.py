@@ -2,7 +2,7 @@
 
 import sys
 from enum import IntEnum
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     """Something that is needed is not there: the server, the store, the stream."""
 
 
-class Problem(Exception):  # noqa: N818 - it is one, and most are nobody's error
+class Problem(Exception):
     """What to tell the user, and how to exit. `detail` may have several lines."""
 
     def __init__(self, sentence: str, detail: str = "", *, code: ExitCode = ExitCode.NO) -> None:
@@ -31,6 +31,16 @@ class Problem(Exception):  # noqa: N818 - it is one, and most are nobody's error
         self.sentence = sentence
         self.detail = detail
         self.code = code
+
+
+def refuse(sentence: str, detail: str = "", *, code: ExitCode = ExitCode.NO) -> NoReturn:
+    """Raise a `Problem`."""
+    raise Problem(sentence, detail, code=code)
+
+
+def misused(sentence: str, detail: str = "") -> NoReturn:
+    """Raise a `Problem` with how it was asked: exit code 2."""
+    refuse(sentence, detail, code=ExitCode.USAGE)
 
 
 class Guarded(TyperGroup):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.cli.examples import examples
+from services.cli.teaching import command
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 ProjectOption = Annotated[str | None, typer.Option(help="Only this project.")]
@@ -18,9 +18,8 @@ cases = typer.Typer(no_args_is_help=True, help="Eval cases: one for each pattern
 patterns = typer.Typer(no_args_is_help=True, help="Patterns: groups of failures that are the same.")
 
 
-@cases.command(
-    "list",
-    epilog=examples("evalratchet cases list", "evalratchet cases list --set monitoring --json"),
+@command(
+    cases, "evalratchet cases list", "evalratchet cases list --set monitoring --json", name="list"
 )
 def list_cases(
     project: ProjectOption = None,
@@ -37,7 +36,7 @@ def list_cases(
     run(project=project, case_set=case_set, limit=limit, as_json=as_json)
 
 
-@cases.command("show", epilog=examples("evalratchet cases show 3f9a", "evalratchet cases show 3f9a --json"))
+@command(cases, "evalratchet cases show 3f9a", "evalratchet cases show 3f9a --json", name="show")
 def show_case(
     case_id: Annotated[str, typer.Argument(help="The case's id, or enough of its beginning.")],
     as_json: JsonOption = False,
@@ -48,7 +47,7 @@ def show_case(
     run(case_id, as_json=as_json)
 
 
-@patterns.command("list", epilog=examples("evalratchet patterns list --project support"))
+@command(patterns, "evalratchet patterns list --project support", name="list")
 def list_patterns(
     project: ProjectOption = None, limit: LimitOption = None, as_json: JsonOption = False
 ) -> None:
@@ -58,7 +57,7 @@ def list_patterns(
     run(project=project, limit=limit, as_json=as_json)
 
 
-@patterns.command("show", epilog=examples("evalratchet patterns show 81c0"))
+@command(patterns, "evalratchet patterns show 81c0", name="show")
 def show_pattern(
     pattern_id: Annotated[
         str, typer.Argument(help="The pattern's id, or enough of its beginning.")
@@ -71,12 +70,11 @@ def show_pattern(
     run(pattern_id, as_json=as_json)
 
 
-@patterns.command(
-    "members",
-    epilog=examples(
-        "evalratchet patterns members support --format csv > groups.csv",
-        "evalratchet patterns members --pattern 81c0",
-    ),
+@command(
+    patterns,
+    "evalratchet patterns members support --format csv > groups.csv",
+    "evalratchet patterns members --pattern 81c0",
+    name="members",
 )
 def list_members(
     project: Annotated[

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from services.cli.examples import examples
+from services.cli.teaching import command
 
 db = typer.Typer(no_args_is_help=True, help="The store's tables.")
 topics = typer.Typer(no_args_is_help=True, help="The stream's topics.")
 
 
-@db.command(epilog=examples("evalratchet db upgrade"))
+@command(db, "evalratchet db upgrade")
 def upgrade() -> None:
     """Bring the store to this version's tables. Harmless when it is there already.
 
@@ -22,15 +22,17 @@ def upgrade() -> None:
     run()
 
 
-@db.command(epilog=examples("evalratchet db current"))
-def current(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+@command(db, "evalratchet db current")
+def current(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
     """Show which version the store's tables have. Exit code 1 when an upgrade is due."""
     from services.cli.db import current as run
 
     run(as_json=as_json)
 
 
-@topics.command(epilog=examples("EVALRATCHET_STREAM=kafka://broker:9092 evalratchet topics apply"))
+@command(topics, "EVALRATCHET_STREAM=kafka://broker:9092 evalratchet topics apply")
 def apply() -> None:
     """Create the topics that are missing, with their settings. Nothing is ever deleted."""
     from services.cli.topics import apply as run

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 import structlog
 
-from services.errors import Unavailable, Undecodable, is_fatal
+from services.errors import Halted, Unavailable, Undecodable, is_fatal
 from services.patience import Stopped, patiently, pause
 from services.stream import envelope
 from services.stream.limit import DeadLetterLimit, DeadLetterWatch
@@ -104,7 +104,11 @@ class Loop:
                 if records:
                     await self._work(records)
         except Stopped:
+            await self._forgive()
             self._log.info("stopped_while_waiting")
+        except Halted:
+            await self._forgive()
+            raise
         finally:
             await self._source.close()
 
@@ -149,68 +153,73 @@ class Loop:
             except Undecodable as error:
                 decided.append((record, DeadLetter("undecodable", str(error))))
         decided.extend(await self._patiently(lambda: self._handle(readable)))
+        decided.sort(key=lambda pair: (pair[0].partition, pair[0].offset))  # a key's order is kept
         await self._deliver(decided)
 
     async def _handle(
         self, readable: Sequence[tuple[Record, Event]]
     ) -> list[tuple[Record, Outcome]]:
-        """Outcomes for all; one event that makes the handler raise does not take the others along."""
-        if not readable:
-            return []
+        """Outcomes for all, however often the handler asks to be given some of them again."""
+        done: list[tuple[Record, Outcome]] = []
+        while readable:
+            pairs = list(zip(readable, await self._decide(readable), strict=True))
+            done += [(record, out) for (record, _), out in pairs if not isinstance(out, Retry)]
+            again = [(one, outcome) for one, outcome in pairs if isinstance(outcome, Retry)]
+            if again:
+                self._log.info("handled_again_later", events=len(again), why=again[0][1].detail)
+                self._metrics.touch()
+                await pause(min(outcome.after_seconds for _, outcome in again), self._stop)
+            readable = [one for one, _ in again]
+        return done
+
+    async def _decide(self, readable: Sequence[tuple[Record, Event]]) -> list[Outcome]:
+        """One outcome each; an event that makes the handler raise is found by halving."""
         try:
-            outcomes = await self._handler.handle([event for _, event in readable])
+            outcomes = list(await self._handler.handle([event for _, event in readable]))
         except Exception as error:
             if is_fatal(error) or isinstance(error, Unavailable):
                 raise
-            if len(readable) > 1:
-                return [pair for one in readable for pair in await self._handle([one])]
+            if (half := len(readable) // 2) > 0:
+                return await self._decide(readable[:half]) + await self._decide(readable[half:])
             self._log.exception("handler_error", event_id=readable[0][1].event_id)
-            outcomes = [DeadLetter("handler_error", f"{type(error).__name__}: {error}")]
+            return [DeadLetter("handler_error", f"{type(error).__name__}: {error}")]
         if len(outcomes) != len(readable):
             message = f"handler gave {len(outcomes)} outcomes for {len(readable)} events"
             raise AssertionError(message)
-        pairs = list(zip(readable, outcomes, strict=True))
-        again = [(pair, outcome) for pair, outcome in pairs if isinstance(outcome, Retry)]
-        done = [(r, outcome) for (r, _), outcome in pairs if not isinstance(outcome, Retry)]
-        if again:
-            self._log.info("handled_again_later", events=len(again), why=again[0][1].detail)
-            self._metrics.touch()
-            await pause(min(outcome.after_seconds for _, outcome in again), self._stop)
-            done.extend(await self._handle([pair for pair, _ in again]))
-        return done
+        return outcomes
 
     async def _deliver(self, decided: Sequence[tuple[Record, Outcome]]) -> None:
-        final = [(record, self._fitting(record, outcome)) for record, outcome in decided]
-        self._watch.note(dead=[isinstance(outcome, DeadLetter) for _, outcome in final])
-        messages = [
-            self._emission(record, outcome.event)
-            if isinstance(outcome, Emit)
-            else self._park(record, outcome)
-            for record, outcome in final
-            if isinstance(outcome, (Emit, DeadLetter))
-        ]
+        final = [self._deliverable(record, outcome) for record, outcome in decided]
+        self._watch.note(dead=[isinstance(outcome, DeadLetter) for outcome, _ in final])
+        messages = [message for _, message in final if message is not None]
         if messages:
             await self._patiently(lambda: self._publisher.publish(messages))
-        for _, outcome in final:
+        for outcome, _ in final:
             self._metrics.count(outcome)
 
-    def _fitting(self, record: Record, outcome: Outcome) -> Outcome:
-        """The outcome, unless it is an event that its topic would not take."""
-        if not isinstance(outcome, Emit):
-            return outcome
-        size, limit = (
-            len(self._emission(record, outcome.event).value),
-            self._settings.max_message_bytes,
-        )
-        if size <= limit:
-            return outcome
-        return DeadLetter(
-            "too_large", f"what follows from it has {size} bytes, the limit is {limit}"
-        )
+    def _deliverable(self, record: Record, outcome: Outcome) -> tuple[Outcome, Message | None]:
+        """The outcome and its message; an event that cannot be sent on is a dead letter."""
+        if isinstance(outcome, Emit):
+            message = self._emission(record, outcome.event)
+            if isinstance(message, Message):
+                return outcome, message
+            outcome = message
+        if isinstance(outcome, DeadLetter):
+            return outcome, self._park(record, outcome)
+        return outcome, None
 
-    def _emission(self, record: Record, event: Event) -> Message:
+    def _emission(self, record: Record, event: Event) -> Message | DeadLetter:
         topic, traceparent = self._settings.output_topic, record.header("traceparent")
-        return envelope.encode(event, topic, traceparent=traceparent)
+        try:
+            message = envelope.encode(event, topic, traceparent=traceparent)
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+            why = f"what follows from it cannot be written: {type(error).__name__}: {error}"
+            return DeadLetter("handler_error", why)
+        size, limit = len(message.value), self._settings.max_message_bytes
+        if size > limit:
+            why = f"what follows from it has {size} bytes, the limit is {limit}"
+            return DeadLetter("too_large", why)
+        return message
 
     def _park(self, record: Record, verdict: DeadLetter) -> Message:
         self._log.warning(
@@ -221,6 +230,11 @@ class Loop:
             partition=record.partition,
             offset=record.offset,
         )
+        size, limit = len(record.value), self._settings.max_message_bytes
+        if size > limit:  # from before the limit was lowered: never stop over it
+            detail = f"{verdict.detail} (its {size} bytes, over the limit of {limit}, are left out)"
+            verdict = DeadLetter(verdict.reason, detail)
+            record = msgspec.structs.replace(record, value=b"")
         return envelope.dead_letter(
             record, verdict, topic=self._settings.dead_letter_topic, stage=self._settings.stage
         )
@@ -235,6 +249,16 @@ class Loop:
     async def _end(self, consumer: str, positions: Sequence[str]) -> None:
         await self._attempts.end(consumer, positions)
         self._begun.difference_update((consumer, position) for position in positions)
+
+    async def _forgive(self) -> None:
+        """This process ends alive: what it had begun is no evidence against any record."""
+        begun = {consumer for consumer, _ in self._begun}
+        for consumer in begun:
+            positions = [position for owner, position in self._begun if owner == consumer]
+            try:
+                await self._end(consumer, positions)
+            except Unavailable as error:
+                self._log.info("attempts_kept", why=str(error))
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         return await patiently(work, stop=self._stop, log=self._log, on_wait=self._metrics.touch)

@@ -7,6 +7,9 @@ from services.stream.port import Message
 HEADROOM_BYTES = 64 * 1024
 """What a topic takes beside a message's value: key, headers, the log's own framing."""
 
+_BESIDE_BYTES = 32 * 1024  # key and headers of a message
+_BESIDE_LETTER_BYTES = 60 * 1024  # of a dead letter: those of the message, and what was wrong
+
 
 class TooLarge(ValueError):
     """A message that its topic does not take: sending it again will not help."""
@@ -26,10 +29,12 @@ def refuse_too_large(messages: Sequence[Message], max_message_bytes: int) -> Non
                 "`evalratchet topics apply`"
             )
             raise TooLarge(text)
+        letter = any(name.startswith("dlq.") for name, _ in message.headers)
+        most = _BESIDE_LETTER_BYTES if letter else _BESIDE_BYTES
         beside = len(message.key) + sum(len(name) + len(value) for name, value in message.headers)
-        if beside > HEADROOM_BYTES // 2:
+        if beside > most:
             text = (
                 f"a message for {message.topic} has {beside} bytes of key and headers, "
-                f"the limit is {HEADROOM_BYTES // 2}"
+                f"the limit is {most}"
             )
             raise TooLarge(text)

@@ -1,13 +1,9 @@
-"""What can be wrong with a whole OTLP request; a bad span only takes itself out."""
+"""The other signals of OTLP, which are not for us."""
 
 from typing import Literal
 
 
-class Malformed(ValueError):  # noqa: N818 - reads as what it says of the request
-    """The bytes are not the OTLP request they claim to be; the message says where."""
-
-
-class NotTraces(ValueError):  # noqa: N818 - the same
+class NotTraces(ValueError):
     """A request of another OTLP signal, posted to the traces path."""
 
     def __init__(self, kind: Literal["logs", "metrics", "profiles"]) -> None:

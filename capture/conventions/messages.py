@@ -1,0 +1,232 @@
+"""Chat messages, in any of the shapes that providers and frameworks have for them, as steps.
+
+Understood are OpenAI's chat and responses, Anthropic's, Gemini's, LangChain's and Vercel's messages,
+the GenAI conventions' parts, and OpenInference's nested `message`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from capture.conventions.shape import decoded
+from capture.trace import Step, StepType
+
+_ROLES: dict[str, StepType] = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+    "tool": "tool_result",
+    "function": "tool_result",
+}
+_SILENT_ROLES = frozenset({"system", "developer"})  # instructions, not something that happened
+_CALLS = frozenset({"tool_call", "tool-call", "tool_use", "function_call", "functioncall"})
+_RESULTS = frozenset(
+    {
+        "tool_call_response",
+        "tool-result",
+        "tool_result",
+        "function_call_output",
+        "function_response",
+        "functionresponse",
+    }
+)
+_WRAPPED_PARTS = frozenset(
+    {"function_call", "functionCall", "function_response", "functionResponse"}
+)
+_REASONING = frozenset({"reasoning", "thinking"})
+_WRAPPERS = (
+    "messages",
+    "contents",
+    "choices",
+    "candidates",
+    "output",
+    "input",
+    "message",
+    "content",
+)
+_DEEPEST = 8  # wrappers within wrappers
+
+
+def steps_of(value: Any, depth: int = 0) -> list[Step] | None:
+    """The steps in messages, or None when there are no messages in the value."""
+    value = decoded(value)
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, list):
+        found = [steps_of(item, depth + 1) for item in value if not isinstance(item, str)]
+        recognised = [steps for steps in found if steps is not None]
+        return [step for steps in recognised for step in steps] if recognised else None
+    if not isinstance(value, dict):
+        return None
+    if _role(value) is not None or _is_part(value):
+        return list(_message(value))
+    return _wrapped(value, depth)
+
+
+def _wrapped(value: dict[str, Any], depth: int) -> list[Step] | None:
+    """The steps in an object that is no message itself: a request, a response, a choice of one."""
+    for wrapper in _WRAPPERS:
+        inner = decoded(value.get(wrapper))
+        if isinstance(inner, (dict, list)) and (steps := steps_of(inner, depth + 1)) is not None:
+            return steps
+    if isinstance(value.get("prompt"), str):
+        return [Step(type="user", content=value["prompt"])]
+    kind, kwargs = value.get("id"), value.get("kwargs")  # LangChain's serialised message
+    if isinstance(kwargs, dict) and isinstance(kind, list) and kind:
+        role = str(kind[-1]).removesuffix("Chunk").removesuffix("Message").lower()
+        return list(_message({"role": role, **kwargs}))
+    return None
+
+
+def text_of(content: Any) -> str | None:
+    """The text in a message's content, or None."""
+    content = decoded(content)
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return text_of(content.get("text", content.get("content")))
+    if isinstance(content, list):
+        texts = [item if isinstance(item, str) else text_of(item) for item in content]
+        return "\n".join(text for text in texts if text) or None
+    return None
+
+
+def _role(message: dict[str, Any]) -> str | None:
+    for key in ("role", "type"):
+        role = message.get(key)
+        if isinstance(role, str) and (role.lower() in _ROLES or role.lower() in _SILENT_ROLES):
+            return role.lower()
+    return None
+
+
+def _is_part(value: dict[str, Any]) -> bool:
+    """Whether this is a part that stands alone, as in OpenAI's responses."""
+    kind = str(value.get("type")).lower()
+    return kind in _CALLS or kind in _RESULTS or not _WRAPPED_PARTS.isdisjoint(value)
+
+
+def _is_typed(part: Any) -> bool:
+    """Whether an item of a message's content is a part of it, and not data that a tool returned."""
+    part = decoded(part)
+    return isinstance(part, dict) and (
+        _is_part(part)
+        or part.get("type") in ("text", "output_text", "input_text")
+        or "message_content" in part
+        or isinstance(part.get("function"), dict)
+    )
+
+
+def _message(message: dict[str, Any]) -> Iterator[Step]:
+    role = _role(message)
+    if role in _SILENT_ROLES:
+        return
+    kind = _ROLES.get(role or "", "assistant")
+    content = next(
+        (message[key] for key in ("parts", "contents", "content", "text") if message.get(key)), None
+    )
+    parts = _parts(content) if role is not None else [message]
+    if kind == "tool_result" and not any(map(_is_typed, parts)):
+        yield _returned(_content(content), message)
+        return
+    texts: list[str] = []
+    others: list[Step] = []
+    for part in parts:
+        step = _part(part, message)
+        if step is not None:
+            others.append(step)
+        elif text := text_of(part):
+            texts.append(text)
+    if texts:
+        text = "\n".join(texts)
+        said = Step(type=kind, content=text)
+        yield _returned(text, message) if kind == "tool_result" else said
+    yield from others
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call := decoded(call), dict):
+            yield _call(call.get("tool_call", call))
+
+
+def _returned(content: Any, message: dict[str, Any]) -> Step:
+    """What a message of the tool's says as a whole."""
+    return Step(
+        type="tool_result",
+        name=_name(message.get("name")),
+        call_id=identifier(message.get("tool_call_id", message.get("id"))),
+        content=content,
+    )
+
+
+def _parts(content: Any) -> Iterable[Any]:
+    content = decoded(content)
+    if isinstance(content, dict):
+        inner = content.get("parts")
+        return inner if isinstance(inner, list) else [content]
+    return content if isinstance(content, list) else [content]
+
+
+def _part(part: Any, message: dict[str, Any]) -> Step | None:
+    """A part that is more than text: a call, a result, a thought. None for text."""
+    part = decoded(part)
+    if isinstance(part, dict):
+        part = part.get("message_content", part)  # OpenInference
+    if not isinstance(part, dict):
+        return None
+    name = str(part.get("type")).lower()
+    call = part.get("function_call", part.get("functionCall"))
+    result = part.get("function_response", part.get("functionResponse"))
+    if isinstance(call, dict) or name in _CALLS or isinstance(part.get("function"), dict):
+        return _call(call if isinstance(call, dict) else part)
+    if isinstance(result, dict) or name in _RESULTS:
+        return _result(result if isinstance(result, dict) else part, message)
+    if name in _REASONING:
+        return Step(type="reasoning", content=text_of(part) or text_of(part.get("thinking")))
+    return None
+
+
+def _call(call: Any) -> Step:
+    call = call if isinstance(call, dict) else {}
+    function = call.get("function")
+    inner = function if isinstance(function, dict) else call
+    keys = ("arguments", "args", "input", "parameters")
+    arguments = next((inner[key] for key in keys if inner.get(key) is not None), None)
+    return Step(
+        type="tool_call",
+        name=_name(inner.get("name", inner.get("toolName"))),
+        call_id=identifier(call.get("call_id", call.get("toolCallId", call.get("id")))),
+        arguments=_content(arguments),
+    )
+
+
+def _result(part: dict[str, Any], message: dict[str, Any]) -> Step:
+    ids = (part.get(key) for key in ("tool_call_id", "tool_use_id", "call_id", "toolCallId", "id"))
+    call_id = next((one for one in ids if one), message.get("tool_call_id"))
+    keys = ("response", "result", "output", "content")
+    result = next((part[key] for key in keys if part.get(key) is not None), None)
+    failed = part.get("is_error") or part.get("isError")
+    return Step(
+        type="tool_result",
+        name=_name(part.get("name", part.get("toolName", message.get("name")))),
+        call_id=identifier(call_id),
+        content=_content(result),
+        error=True if failed is True else None,
+    )
+
+
+def identifier(value: Any) -> str | None:
+    """An id as text; of several, the last, which is the most specific."""
+    value = decoded(value)
+    if isinstance(value, list):
+        value = value[-1] if value else None
+    return str(value)[:256] if isinstance(value, (str, int)) and value != "" else None
+
+
+def _name(value: Any) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
+
+
+def _content(value: Any) -> Any:
+    """A value as a step's content: JSON in text decoded, a bare number as its text."""
+    value = decoded(value)
+    return value if value is None or isinstance(value, (str, dict, list)) else str(value)

@@ -1,0 +1,34 @@
+"""The Vercel AI SDK, 3 to 6: https://ai-sdk.dev/docs/ai-sdk-core/telemetry."""
+
+from capture.conventions.shape import Attributes, Convention, Kind
+
+
+def _kind(attributes: Attributes) -> Kind | None:
+    operation = attributes.get("ai.operationId")
+    if not isinstance(operation, str) or not operation.startswith("ai."):
+        return None
+    if operation == "ai.toolCall":
+        return "tool"
+    return "embedding" if operation.startswith("ai.embed") else "llm"
+
+
+CONVENTION = Convention(
+    fields={
+        "input": ("ai.prompt", "ai.value", "ai.values"),
+        "output": ("ai.response.text", "ai.response.object", "ai.embedding", "ai.embeddings"),
+        "input_messages": ("ai.prompt.messages", "ai.prompt"),
+        "output_messages": ("ai.response.toolCalls",),
+        "model": ("ai.response.model", "ai.model.id"),
+        "tokens_in": ("ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens"),
+        "tokens_out": ("ai.usage.outputTokens", "ai.usage.completionTokens"),
+        "session": ("ai.telemetry.metadata.sessionId", "ai.telemetry.metadata.session.id"),
+        "user": ("ai.telemetry.metadata.userId", "ai.telemetry.metadata.user.id"),
+        "tool_name": ("ai.toolCall.name",),
+        "call_id": ("ai.toolCall.id",),
+        "arguments": ("ai.toolCall.args",),
+        "result": ("ai.toolCall.result",),
+    },
+    prefixes=("ai.prompt.", "ai.request.headers."),
+    bulky=frozenset({"ai.response.providerMetadata", "ai.schema"}),
+    kind=_kind,
+)

@@ -1,0 +1,229 @@
+"""The native JSON formats: traces and feedback, one object or many, each item judged on its own."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from capture.events import FeedbackReceived, TraceReceived
+from capture.ids import canonical, keyed_event_id, piece_event_id
+from capture.malformed import UNREADABLE, Malformed, json_trouble
+from capture.trace import ProjectName, Signal, SignalName, Step, Trace, TraceId
+
+DEEPEST = 64  # levels of nesting in one field; whoever reads a trace later stands deeper than we do
+_LARGEST_COUNT = (1 << 63) - 1  # what a database's integer holds
+
+RefusalCode = Literal[
+    "invalid",  # not what the format asks for
+    "too_large",  # longer than a trace may be
+]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """An item that was not taken, and what to change about it."""
+
+    code: RefusalCode
+    message: str
+    trace_id: str | None = None
+
+
+class _Traces(msgspec.Struct):
+    traces: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Feedbacks(msgspec.Struct):
+    feedback: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Feedback(msgspec.Struct):
+    """One signal about a trace, as it is posted."""
+
+    project: ProjectName
+    trace_id: TraceId
+    name: SignalName
+    value: bool | float | str | None = None
+    source: str = "user"
+    comment: str | None = None
+
+
+class _Named(msgspec.Struct):
+    trace_id: Any = None
+
+
+Event = TypeVar("Event", TraceReceived, FeedbackReceived)
+
+_traces_decoder = msgspec.json.Decoder(_Traces)
+_feedbacks_decoder = msgspec.json.Decoder(_Feedbacks)
+_trace_decoder = msgspec.json.Decoder(Trace)
+_feedback_decoder = msgspec.json.Decoder(Feedback)
+_named_decoder = msgspec.json.Decoder(_Named)
+
+
+def decode_captures(
+    body: bytes, *, max_bytes: int, idempotency_key: str | None = None
+) -> list[TraceReceived | Refused]:
+    """The traces in a body, in order: one native object, or `{"traces": [...]}`.
+
+    Raises:
+        Malformed: the body is neither, or a key was given for several.
+    """
+    items = _items(body, _traces_decoder, "traces", idempotency_key)
+    return [_judged(item, _trace_received, max_bytes, idempotency_key) for item in items]
+
+
+def decode_feedback(
+    body: bytes, *, max_bytes: int, idempotency_key: str | None = None
+) -> list[FeedbackReceived | Refused]:
+    """The feedback in a body, in order: one object, or `{"feedback": [...]}`.
+
+    Raises:
+        Malformed: the body is neither, or a key was given for several.
+    """
+    items = _items(body, _feedbacks_decoder, "feedback", idempotency_key)
+    return [_judged(item, _feedback_received, max_bytes, idempotency_key) for item in items]
+
+
+def _items(
+    body: bytes, decoder: msgspec.json.Decoder[Any], name: str, idempotency_key: str | None
+) -> Sequence[msgspec.Raw | bytes]:
+    try:
+        many = getattr(decoder.decode(body), name)
+    except UNREADABLE as error:
+        if isinstance(error, msgspec.ValidationError) and body.lstrip()[:1] == b"[":
+            message = f'The body is an array; send {{"{name}": [...]}} instead'
+        else:
+            message = f"The body cannot be read: {json_trouble(error, body)}"
+        raise Malformed(message) from error
+    if isinstance(many, msgspec.UnsetType):
+        return [body]
+    if idempotency_key is not None:
+        message = (
+            f"An Idempotency-Key names a single object, and this body has `{name}`: leave the"
+            " header away (a batch that is sent twice is recognised by its content)"
+        )
+        raise Malformed(message)
+    items: list[msgspec.Raw] = many
+    return items
+
+
+def _judged(
+    raw: msgspec.Raw | bytes,
+    received: Callable[[msgspec.Raw | bytes, str | None], Event],
+    max_bytes: int,
+    idempotency_key: str | None,
+) -> Event | Refused:
+    size = len(memoryview(raw))
+    if size > max_bytes:
+        message = f"the item has {size} bytes, the limit is {max_bytes} (max_trace_bytes)"
+        return Refused("too_large", message, _trace_id_in(raw))
+    try:
+        return received(raw, idempotency_key)
+    except UNREADABLE as error:
+        return Refused("invalid", json_trouble(error, bytes(raw)), _trace_id_in(raw))
+    except ValueError as error:
+        return Refused("invalid", str(error), _trace_id_in(raw))
+
+
+def _trace_id_in(raw: msgspec.Raw | bytes) -> str | None:
+    """The trace id of an item that was not taken, if it can be made out."""
+    try:
+        trace_id = _named_decoder.decode(raw).trace_id
+    except UNREADABLE:
+        return None
+    return trace_id[:128] if isinstance(trace_id, str) else None
+
+
+def _trace_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> TraceReceived:
+    trace = _trace_decoder.decode(raw)
+    _check_identity(trace.project, trace.trace_id)
+    _check_counts(trace)
+    for value in _free_values(trace):
+        _check_depth(value)
+    trace = _in_utc(trace)
+    event_id = (
+        keyed_event_id(trace.project, idempotency_key)
+        if idempotency_key is not None
+        else piece_event_id(trace.project, trace.trace_id, canonical(trace))
+    )
+    return TraceReceived(event_id=event_id, trace=trace)
+
+
+def _feedback_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> FeedbackReceived:
+    wire = _feedback_decoder.decode(raw)
+    _check_identity(wire.project, wire.trace_id)
+    if wire.value is None and not wire.comment:
+        message = "feedback needs a `value` (true or false, a number, a label) or a `comment`"
+        raise ValueError(message)
+    signal = Signal(name=wire.name, value=wire.value, source=wire.source, comment=wire.comment)
+    event_id = (
+        keyed_event_id(wire.project, idempotency_key)
+        if idempotency_key is not None
+        else piece_event_id(wire.project, wire.trace_id, canonical(signal))
+    )
+    return FeedbackReceived(
+        event_id=event_id, project=wire.project, trace_id=wire.trace_id, signal=signal
+    )
+
+
+def _check_identity(project: str, trace_id: str) -> None:
+    """Names end up in keys, headers, logs and addresses: what cannot be printed has no place there."""
+    for name, value in (("project", project), ("trace_id", trace_id)):
+        if not value.isprintable():
+            message = f"{name} {value!r} has characters that cannot be printed"
+            raise ValueError(message)
+
+
+def _check_counts(trace: Trace) -> None:
+    for name, count in (("tokens_in", trace.tokens_in), ("tokens_out", trace.tokens_out)):
+        if count is not None and count > _LARGEST_COUNT:
+            message = f"{name} is {count}, the largest that can be kept is {_LARGEST_COUNT}"
+            raise ValueError(message)
+
+
+def _free_values(trace: Trace) -> Iterator[Any]:
+    yield trace.input
+    yield trace.output
+    yield trace.metadata
+    for step in trace.steps:
+        yield step.content
+        yield step.arguments
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEEPEST):
+        if not level:
+            return
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+    message = f"a value is nested deeper than {DEEPEST} levels"
+    raise ValueError(message)
+
+
+def _in_utc(trace: Trace) -> Trace:
+    """The trace with its times in UTC; a time without a zone is taken to be UTC already."""
+    if any(step.started_at is not None for step in trace.steps):
+        steps = tuple(_step_in_utc(step) for step in trace.steps)
+        trace = msgspec.structs.replace(trace, steps=steps)
+    if trace.started_at is not None:
+        trace = msgspec.structs.replace(trace, started_at=_utc(trace.started_at))
+    return trace
+
+
+def _step_in_utc(step: Step) -> Step:
+    if step.started_at is None:
+        return step
+    return msgspec.structs.replace(step, started_at=_utc(step.started_at))
+
+
+def _utc(time: datetime) -> datetime:
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError:
+        message = f"started_at {time.isoformat()} is not a time in UTC's calendar"
+        raise ValueError(message) from None

@@ -1,0 +1,106 @@
+"""Spans as a tree, and what each of them says."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from capture import conventions
+from capture.conventions import genai
+from capture.conventions.shape import Field, Kind
+from capture.events import Span
+
+EXCEPTION_EVENT = "exception"
+_ERROR_STATUS = 2
+
+
+class Node(msgspec.Struct, eq=False):
+    """A span in its tree. `attributes` includes what it said in events."""
+
+    span: Span
+    attributes: dict[str, Any]
+    kind: Kind | None
+    parent: "Node | None" = None
+    children: list["Node"] = []
+    depth: int = 0
+
+    def first(self, field: Field) -> Any:
+        """The most trusted value of a field, or None."""
+        return conventions.first(self.attributes, field)
+
+    def error(self) -> tuple[str, str] | None:
+        """The type and the message of the error this span ended in, or None.
+
+        A status of error, an `exception` event that was not followed by a status of OK, or an
+        `error.type`. An exception that was recorded and handled has no place in the status.
+        """
+        exception: dict[str, Any] = {}
+        for event in self.span.events:
+            if event.get("name") == EXCEPTION_EVENT:
+                exception = event.get("attributes") or {}
+        said_type = self.first("error_type")
+        failed = self.span.status_code == _ERROR_STATUS
+        if not failed and (self.span.status_code == 1 or (not exception and not said_type)):
+            return None
+        kind = str(exception.get("exception.type") or said_type or "error")
+        text = str(self.span.status_message or exception.get("exception.message") or kind)
+        return kind, text
+
+
+def trees(spans: Sequence[Span]) -> list[Node]:
+    """The spans, in their given order, linked to their parents.
+
+    A parent that is not there counts as none; a circle of parents is cut at its first span.
+    """
+    nodes = [_node(span) for span in spans]
+    by_id = {node.span.span_id: node for node in nodes}
+    roots: list[Node] = []
+    for node in nodes:
+        parent = by_id.get(node.span.parent_span_id or "")
+        (roots if parent is None else parent.children).append(node)
+        node.parent = parent
+    seen: set[int] = set()
+    for root in roots:
+        _descend(root, seen)
+    for node in nodes:
+        if id(node) not in seen:
+            if node.parent is not None:
+                node.parent.children.remove(node)
+                node.parent = None
+            _descend(node, seen)
+    return nodes
+
+
+def deepest(nodes: Sequence[Node], says: Callable[[Node], bool]) -> list[Node]:
+    """The spans that say something no span below them says: the others only repeat it."""
+    saying = [node for node in nodes if says(node)]
+    above: set[int] = set()
+    for node in saying:
+        parent = node.parent
+        while parent is not None and id(parent) not in above:
+            above.add(id(parent))
+            parent = parent.parent
+    return [node for node in saying if id(node) not in above]
+
+
+def _node(span: Span) -> Node:
+    said = genai.from_events(span.events) if span.events else {}
+    attributes = {**said, **span.attributes} if said else span.attributes
+    return Node(span, attributes, conventions.kind_of(attributes))
+
+
+def _descend(root: Node, seen: set[int]) -> None:
+    stack = [root]
+    seen.add(id(root))
+    while stack:
+        node = stack.pop()
+        for child in reversed(node.children):
+            if id(child) not in seen:
+                child.depth = node.depth + 1
+                seen.add(id(child))
+                stack.append(child)
+
+
+def root_of(nodes: Sequence[Node]) -> Node:
+    """The span that stands for the request: the first to start of those without a parent."""
+    return next(node for node in nodes if node.parent is None)

@@ -1,0 +1,165 @@
+"""Changes to a policy, from options and files. Pure but for the reading of files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from capture.events import Severity
+from capture.policy import (
+    ErrorScorer,
+    FeedbackScorer,
+    JsonSchemaScorer,
+    LatencyScorer,
+    Scorer,
+    SignalScorer,
+)
+from services.cli.problem import misused
+from services.policy import Policy
+
+_KINDS: dict[str, type[Scorer]] = {
+    "error": ErrorScorer,
+    "latency": LatencyScorer,
+    "feedback": FeedbackScorer,
+    "json_schema": JsonSchemaScorer,
+}
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """What `policy set` was asked to change. `scores` are NAME=BOUND."""
+
+    scores: Sequence[str] = ()
+    latency_ms: float | None = None
+    feedback_below: float | None = None
+    json_schema: Path | None = None
+    severity: Severity | None = None
+    without: Sequence[str] = ()
+    distance: float | None = None
+    file: Path | None = None
+    reset: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was asked for."""
+        return self == Edit()
+
+
+def edited(policy: Policy, edit: Edit) -> Policy:
+    """The policy after the edit.
+
+    Raises:
+        Problem: an option or a file that makes no valid policy; it says what to change.
+    """
+    if edit.file is not None and edit.reset:
+        misused("--file and --reset both replace the whole policy.", "Leave one of them out.")
+    if edit.reset:
+        policy = Policy()
+    if edit.file is not None:
+        policy = read_policy(edit.file)
+    named = _named_scorers(edit)
+    if edit.severity is not None and not named:
+        misused(
+            "--severity says how severe a scorer's failures are, and no scorer is named.",
+            "Add --score, --latency-ms, --feedback-below or --json-schema.",
+        )
+    scorers = _without(policy.scoring.scorers, edit.without)
+    for scorer in named:
+        scorers = _with(scorers, scorer, edit.severity)
+    changed = msgspec.structs.replace(
+        policy, scoring=msgspec.structs.replace(policy.scoring, scorers=tuple(scorers))
+    )
+    if edit.distance is not None:
+        changed = msgspec.structs.replace(
+            changed, dedup=msgspec.structs.replace(changed.dedup, distance=edit.distance)
+        )
+    return _checked(changed)
+
+
+def read_policy(path: Path) -> Policy:
+    """A whole policy from a JSON or TOML file; also what `policy show --json` printed."""
+    text = _read(path)
+    try:
+        document = (
+            msgspec.toml.decode(text) if path.suffix == ".toml" else msgspec.json.decode(text)
+        )
+        if isinstance(document, dict) and isinstance(document.get("policy"), dict):
+            document = document["policy"]
+        return msgspec.convert(document, Policy)
+    except msgspec.DecodeError as error:
+        misused(f"{path} is not a policy.", str(error))
+
+
+def scorer_name(scorer: Scorer) -> str:
+    """A scorer as --without names it: its kind, and for a score its signal."""
+    kind = str(scorer.__struct_config__.tag)
+    return f"{kind}:{scorer.signal}" if isinstance(scorer, SignalScorer) else kind
+
+
+def _named_scorers(edit: Edit) -> list[Scorer]:
+    named: list[Scorer] = [_score(text) for text in edit.scores]
+    if edit.latency_ms is not None:
+        named.append(LatencyScorer(above_ms=edit.latency_ms))
+    if edit.feedback_below is not None:
+        named.append(FeedbackScorer(below=edit.feedback_below))
+    if edit.json_schema is not None:
+        named.append(_json_schema(edit.json_schema))
+    return named
+
+
+def _score(text: str) -> SignalScorer:
+    name, equals, bound = text.rpartition("=")
+    try:
+        return SignalScorer(signal=name if equals and name else _nothing(), below=float(bound))
+    except ValueError:
+        misused(f"--score {text} is not NAME=BOUND.", "For example --score faithfulness=3")
+
+
+def _nothing() -> str:
+    message = "no name"
+    raise ValueError(message)
+
+
+def _json_schema(path: Path) -> JsonSchemaScorer:
+    try:
+        schema: dict[str, Any] = msgspec.json.decode(_read(path), type=dict[str, Any])
+        return JsonSchemaScorer(schema=schema)
+    except ValueError as error:  # msgspec's DecodeError is one too
+        misused(f"{path} is not a JSON Schema.", str(error))
+
+
+def _with(scorers: Sequence[Scorer], new: Scorer, severity: Severity | None) -> list[Scorer]:
+    """The scorers with this one in the place of its namesake, whose severity it inherits."""
+    name = scorer_name(new)
+    old = next((scorer for scorer in scorers if scorer_name(scorer) == name), None)
+    chosen = severity or (old.severity if old is not None else new.severity)
+    new = msgspec.structs.replace(new, severity=chosen)
+    if old is None:
+        return [*scorers, new]
+    return [new if scorer_name(scorer) == name else scorer for scorer in scorers]
+
+
+def _without(scorers: Sequence[Scorer], names: Sequence[str]) -> list[Scorer]:
+    there = {scorer_name(scorer) for scorer in scorers}
+    for name in names:
+        if name not in there and name not in _KINDS:
+            misused(
+                f"--without {name}: there is no such scorer in this policy.",
+                f"There are: {', '.join(sorted(there)) or 'none'}",
+            )
+    return [scorer for scorer in scorers if scorer_name(scorer) not in names]
+
+
+def _checked(policy: Policy) -> Policy:
+    """The policy, held against every bound its types state. Constructing one does not check them."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(policy), Policy)
+    except msgspec.ValidationError as error:
+        misused("That is not a valid policy.", str(error))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        misused(f"{path} cannot be read.", str(error.strerror))

@@ -1,0 +1,99 @@
+"""`up` and `serve`: run services in this process until told to stop."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import typer
+import uvloop
+
+from services.alone import AlreadyRunning
+from services.cli.address import local_url
+from services.cli.opened import effective_settings, migrate, not_ready
+from services.cli.problem import Problem
+from services.errors import Unavailable
+from services.settings import Settings, mask_url
+from services.store.open import open_store
+from services.store.schema import StoreNotReady
+from services.telemetry import configure_logging
+from services.up import run_services
+from services.wiring import SERVICES, ServiceName
+
+
+def run_everything() -> None:
+    """Migrate, then run all services. Exits with their exit code."""
+    began = time.monotonic()
+    settings = effective_settings()
+    _exit(settings, lambda: _everything(settings, began))
+
+
+def run_one(service: ServiceName) -> None:
+    """Run one service. Exits with its exit code."""
+    settings = effective_settings()
+
+    def say_ready() -> None:
+        print(f"{service} is running. Ctrl-C stops it; it continues where it stopped.", flush=True)
+
+    async def serve() -> int:
+        return await _services(settings, [service], say_ready)
+
+    _exit(settings, serve)
+
+
+async def _everything(settings: Settings, began: float) -> int:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    await _migrated(settings)
+
+    def say_ready() -> None:
+        print(_welcome(settings, time.monotonic() - began), flush=True)
+
+    return await _services(settings, SERVICES, say_ready)
+
+
+async def _migrated(settings: Settings) -> None:
+    """Migrate when it is needed: to find out is quick, alembic is not."""
+    store = open_store(settings)
+    try:
+        await store.start()
+    except StoreNotReady:
+        await migrate(settings)
+    finally:
+        await store.close()
+
+
+async def _services(
+    settings: Settings, names: Sequence[ServiceName], on_ready: Callable[[], None]
+) -> int:
+    try:
+        return await run_services(settings, names, on_ready=on_ready)
+    except AlreadyRunning as error:
+        raise Problem("It is running already.", str(error)) from error
+    except StoreNotReady as error:
+        raise not_ready(error) from error
+    except Unavailable as error:  # what else may be away is waited for
+        raise Problem("The services could not start.", str(error)) from error
+
+
+def _exit(settings: Settings, work: Callable[[], Coroutine[Any, Any, int]]) -> None:
+    configure_logging(settings.log_format, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(work())
+    raise typer.Exit(code)
+
+
+def _welcome(settings: Settings, seconds: float) -> str:
+    """Where to post, where to look, how to stop."""
+    url = local_url(settings.listen)
+    where = (
+        f"data in {settings.home}/" if settings.embedded_stream else mask_url(settings.stream_url)
+    )
+    return "\n".join(
+        [
+            f"evalratchet is ready after {seconds:.1f} s ({where})",
+            f"  post traces    {url}/v1/captures (native JSON), {url}/v1/traces (OTLP/HTTP)",
+            f"  post feedback  {url}/v1/feedback",
+            f"  look           evalratchet status, evalratchet cases list, {url}/docs",
+            "  stop           Ctrl-C; nothing is lost, a restart continues where it stopped",
+        ]
+    )

@@ -1,0 +1,92 @@
+"""The native side of the capture API: `/v1/captures` and `/v1/feedback`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from capture.events import FeedbackReceived, TraceReceived
+from capture.malformed import Malformed
+from capture.native import Refused, decode_captures, decode_feedback
+from services.collector import Collector
+from services.errors import Unavailable
+from services.http import describe
+from services.http.body import off_the_loop, read_body
+from services.http.media import JSON, idempotency_key_of, media_type, traceparent_of
+from services.http.problem import Problem, json_response, unavailable
+from services.settings import Settings
+
+Item = TraceReceived | FeedbackReceived | Refused
+_Decode = Callable[..., Sequence[Item]]
+
+
+def capture_routes(collector: Collector, settings: Settings) -> APIRouter:
+    """Routes that take native traces and feedback."""
+    router = APIRouter(tags=["capture"])
+
+    @router.post("/v1/captures", **describe.CAPTURES)
+    async def captures(request: Request) -> Response:
+        return await _take(request, decode_captures, collector, settings)
+
+    @router.post("/v1/feedback", **describe.FEEDBACK)
+    async def feedback(request: Request) -> Response:
+        return await _take(request, decode_feedback, collector, settings)
+
+    return router
+
+
+async def _take(
+    request: Request, decode: _Decode, collector: Collector, settings: Settings
+) -> Response:
+    _require_json(request)
+    body = await read_body(request, max_bytes=settings.max_request_bytes)
+    try:
+        key = idempotency_key_of(request)
+        items = await off_the_loop(
+            len(body),
+            lambda: decode(body, max_bytes=settings.max_trace_bytes, idempotency_key=key),
+        )
+    except Malformed as error:
+        raise Problem(400, "malformed", str(error)) from error
+    taken = [item for item in items if not isinstance(item, Refused)]
+    try:
+        refusals = iter(await collector.collect(taken, traceparent=traceparent_of(request)))
+    except Unavailable as error:
+        raise unavailable(error) from error
+    results = [
+        _result(index, item, None if isinstance(item, Refused) else next(refusals))
+        for index, item in enumerate(items)
+    ]
+    accepted = sum(result["status"] == "accepted" for result in results)
+    answer = {"results": results, "accepted": accepted, "rejected": len(results) - accepted}
+    if results and not accepted:
+        nothing = {"code": "invalid", "message": f"None was taken: {_why(results[0])}"}
+        return json_response({"error": nothing, **answer}, 422)
+    return json_response(answer, 202)
+
+
+def _require_json(request: Request) -> None:
+    """JSON, or nothing said: what posts JSON without saying so means JSON."""
+    if "content-type" in request.headers and media_type(request) != JSON:
+        message = (
+            f"Content-Type {request.headers['content-type'][:80]!r} is not read here; send "
+            f"{JSON} in UTF-8 (with curl: -H 'content-type: {JSON}')"
+        )
+        raise Problem(415, "unsupported_media_type", message, headers={"accept-post": JSON})
+
+
+def _result(index: int, item: Item, refusal: str | None) -> dict[str, Any]:
+    if isinstance(item, Refused):
+        error = {"code": item.code, "message": item.message}
+        return {"index": index, "status": "rejected", "trace_id": item.trace_id, "error": error}
+    result = {"index": index, "event_id": item.event_id, "trace_id": item.trace_id}
+    if refusal is not None:
+        error = {"code": "too_large", "message": refusal}
+        return {**result, "status": "rejected", "error": error}
+    return {**result, "status": "accepted"}
+
+
+def _why(result: dict[str, Any]) -> str:
+    return str(result["error"]["message"])

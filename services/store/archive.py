@@ -1,0 +1,151 @@
+"""Traces as they came, and which of them are due."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from services.scorer import ArchivedPiece, Claim
+from services.store.claims import Claims, TraceKey, among
+from services.store.database import Database
+from services.store.pieces import each, pack
+from services.store.tables import project, trace, trace_hand, trace_piece
+
+
+class TraceArchive:
+    """`services.scorer.Archive`, and the deletion of what is older than the retention."""
+
+    def __init__(self, database: Database, claims: Claims) -> None:
+        """Keep traces in `database`; `claims` hands them out."""
+        self._database = database
+        self._claims = claims
+        self._known: set[str] = set()
+        self._add_project = database.insert(project).on_conflict_do_nothing()
+        self._add_piece = (
+            database.insert(trace_piece)
+            .on_conflict_do_nothing()
+            .returning(trace_piece.c.project, trace_piece.c.trace_id, trace_piece.c.event_id)
+        )
+        self._touch_trace = _touch(database)
+
+    async def add(
+        self, pieces: Sequence[ArchivedPiece], *, now_ms: int, due_ms: int, again: bool = False
+    ) -> int:
+        """Keep pieces (each once, by project, trace and event id); return how many were new.
+
+        Traces that gained a piece become due at `due_ms`; with `again`, all of them do.
+        Raises `Unavailable`.
+        """
+        unique: dict[tuple[str, str, str], ArchivedPiece] = {}
+        for one in pieces:
+            unique.setdefault((one.project, one.trace_id, one.event_id), one)
+        if not unique:
+            return 0
+        # sorted by trace, so that two writers of the same traces never wait for each other crosswise;
+        # within a trace the order of arrival stays
+        ordered = sorted(unique.values(), key=lambda one: (one.project, one.trace_id))
+        sizes = {key: len(one.body) for key, one in unique.items()}
+        bodies = await each(lambda one: pack(one.body), ordered, sum(sizes.values()))
+        rows = [
+            _piece_row(one, packing, body, now_ms)
+            for one, (packing, body) in zip(ordered, bodies, strict=True)
+        ]
+        names = sorted({one.project for one in ordered} - self._known)
+
+        def work(connection: Connection) -> int:
+            if names:
+                new = [{"project": name, "first_ms": now_ms} for name in names]
+                connection.execute(self._add_project, new)
+            added = [tuple(row) for row in connection.execute(self._add_piece, rows)]
+            touched = Counter({(one.project, one.trace_id): 0 for one in ordered} if again else {})
+            grown = Counter(touched)
+            for key in added:
+                touched[key[:2]] += 1
+                grown[key[:2]] += sizes[key]
+            keys = sorted(touched)
+            if keys:
+                traces = [
+                    _trace_row(key, max(touched[key], 1), grown[key], now_ms, due_ms)
+                    for key in keys
+                ]
+                connection.execute(self._touch_trace, traces)
+                self._claims.prepare(connection, keys)
+            return len(added)
+
+        count = await self._database.write(work)
+        self._known.update(names)
+        return count
+
+    async def claim_due(self, *, now_ms: int, limit: int) -> Claim:
+        """Take up to `limit` due traces, longest due first, that no other worker has in hand.
+
+        Fewer when they are large. Raises `Unavailable`.
+        """
+        return await self._claims.take(now_ms, limit)
+
+    async def expire(self, *, before_ms: int, limit: int) -> int:
+        """Delete up to `limit` settled traces that got nothing since `before_ms`, with their pieces.
+
+        Returns how many were deleted. Raises `Unavailable`.
+        """
+        old = (
+            select(trace.c.project, trace.c.trace_id)
+            .where(trace.c.due_ms.is_(None), trace.c.last_ms < before_ms)
+            .order_by(trace.c.last_ms)
+            .limit(limit)
+            # a trace that is getting a piece at this moment is locked, and no longer old
+            .with_for_update(skip_locked=True)
+        )
+
+        def work(connection: Connection) -> int:
+            keys = [(row.project, row.trace_id) for row in connection.execute(old)]
+            if keys:
+                for table in (trace_piece, trace_hand, trace):
+                    connection.execute(delete(table).where(among(table, keys)))
+            return len(keys)
+
+        return await self._database.write(work)
+
+    async def close(self) -> None:
+        """Let go of claims that are still open."""
+        await self._claims.close()
+
+
+def _touch(database: Database) -> Any:
+    insert = database.insert(trace)
+    new = insert.excluded
+    return insert.on_conflict_do_update(
+        index_elements=[trace.c.project, trace.c.trace_id],
+        set_={
+            "revision": trace.c.revision + new.revision,
+            "due_ms": new.due_ms,
+            "last_ms": new.last_ms,
+            "bytes": trace.c.bytes + new.bytes,
+        },
+    )
+
+
+def _piece_row(one: ArchivedPiece, packing: int, body: bytes, now_ms: int) -> dict[str, Any]:
+    return {
+        "project": one.project,
+        "trace_id": one.trace_id,
+        "event_id": one.event_id,
+        "schema": one.schema,
+        "packing": packing,
+        "body": body,
+        "received_ms": now_ms,
+    }
+
+
+def _trace_row(key: TraceKey, pieces: int, size: int, now_ms: int, due_ms: int) -> dict[str, Any]:
+    return {
+        "project": key[0],
+        "trace_id": key[1],
+        "revision": pieces,
+        "failed": False,
+        "due_ms": due_ms,
+        "first_ms": now_ms,
+        "last_ms": now_ms,
+        "bytes": size,
+    }

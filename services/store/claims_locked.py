@@ -1,0 +1,116 @@
+"""Taking due traces in hand on PostgreSQL, where many workers do."""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, and_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.errors import Unavailable
+from services.scorer import Claim, DueTrace
+from services.store.claims import (
+    TraceKey,
+    among,
+    assembled,
+    due,
+    fitting,
+    pieces_of,
+    settle_traces,
+    verdicts,
+)
+from services.store.postgresql import PostgresqlDatabase
+from services.store.tables import trace, trace_hand
+
+log = structlog.get_logger()
+
+
+class LockedClaims:
+    """Claims are open transactions that hold the traces' rows of `trace_hand`."""
+
+    def __init__(self, database: PostgresqlDatabase) -> None:
+        """Take traces from `database`."""
+        self._database = database
+        self._open: set[_LockedClaim] = set()
+
+    def prepare(self, connection: Connection, traces: Sequence[TraceKey]) -> None:
+        """Make the rows that are locked. The lock on `trace` keeps expiry away until both are there."""
+        rows = [{"project": project, "trace_id": trace_id} for project, trace_id in traces]
+        connection.execute(insert(trace_hand).on_conflict_do_nothing(), rows)
+
+    async def take(self, now_ms: int, limit: int) -> Claim:
+        """Lock first, then look: only what is read after the lock is not another worker's past."""
+        same = trace.c.project == trace_hand.c.project, trace.c.trace_id == trace_hand.c.trace_id
+        lock = (
+            due(now_ms, limit)
+            .join(trace_hand, and_(*same))
+            .with_for_update(of=trace_hand, skip_locked=True)
+        )
+        with self._database.guarded():
+            connection = await self._database.connect()
+            try:
+                keys = [(row.project, row.trace_id) for row in await connection.execute(lock)]
+                still_due = due(now_ms, limit).where(among(trace, keys))
+                chosen = fitting((await connection.execute(still_due)).all()) if keys else ()
+                pieces = (await connection.execute(pieces_of(chosen))).all() if chosen else ()
+                traces = await assembled(chosen, pieces)
+            except BaseException:
+                await _let_go(connection)
+                raise
+        return _LockedClaim(self._database, connection, traces, self._open)
+
+    async def close(self) -> None:
+        """Let go of claims that are still open."""
+        for claim in list(self._open):
+            await claim.abandon()
+
+
+class _LockedClaim:
+    """Traces in hand on PostgreSQL, until the transaction ends, or the connection does."""
+
+    def __init__(
+        self,
+        database: PostgresqlDatabase,
+        connection: AsyncConnection,
+        traces: Sequence[DueTrace],
+        open_claims: "set[_LockedClaim]",
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self.traces = traces
+        self._lost = False
+        self._open = open_claims
+        open_claims.add(self)
+
+    async def settle(self, failed: Sequence[bool]) -> None:
+        """Write the verdicts, on another connection when ours was lost meanwhile.
+
+        That is right without the lock too: a verdict holds for one revision, whoever reached it.
+        Raises `Unavailable`; the claim can be settled again then.
+        """
+        rows = verdicts(self.traces, failed)
+        if not self._lost:
+            try:
+                with self._database.guarded():
+                    if rows:
+                        await self._connection.execute(settle_traces, rows)
+                    await self._connection.commit()
+            except Unavailable as error:
+                log.warning("claim_lost", traces=len(rows), why=str(error))
+                self._lost = True
+        await self.abandon()
+        if self._lost and rows:
+            await self._database.write(lambda connection: connection.execute(settle_traces, rows))
+
+    async def abandon(self) -> None:
+        """Roll back and give the connection back."""
+        self._open.discard(self)
+        await _let_go(self._connection)
+
+
+async def _let_go(connection: AsyncConnection) -> None:
+    """Close, whatever state the connection is in: its locks end with it or with the server's."""
+    try:
+        await connection.close()
+    except Exception as error:  # noqa: BLE001 - there is nothing more to let go of
+        log.warning("connection_lost", why=str(error))

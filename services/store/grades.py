@@ -1,0 +1,61 @@
+"""Grades, one for each event."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, select
+
+from grade.events import Grade
+from services.grader import Graduate
+from services.store.database import Database
+from services.store.tables import grade
+
+
+class Grades:
+    """`services.grader.GradeStore`."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep grades in `database`."""
+        self._database = database
+        self._add = database.insert(grade).on_conflict_do_nothing()
+
+    async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
+        """Keep each grade unless the event has one; return by event id the one it has now.
+
+        Raises `Unavailable`.
+        """
+        if not grades:
+            return {}
+        ordered = sorted(grades, key=lambda one: (one.project, one.event_id))
+        rows = [
+            {
+                "project": one.project,
+                "event_id": one.event_id,
+                "pattern_id": one.pattern_id,
+                "severity": one.grade.severity,
+                "weight": one.grade.weight,
+                "components": one.grade.components,
+            }
+            for one in ordered
+        ]
+        events: defaultdict[str, list[str]] = defaultdict(list)
+        for one in ordered:
+            events[one.project].append(one.event_id)
+
+        def settle(connection: Connection) -> dict[str, Grade]:
+            connection.execute(self._add, rows)
+            return {
+                row.event_id: Grade(
+                    severity=row.severity, weight=row.weight, components=row.components
+                )
+                for project, event_ids in events.items()
+                for row in connection.execute(_grades_of(project, event_ids))
+            }
+
+        return await self._database.write(settle)
+
+
+def _grades_of(project: str, event_ids: Sequence[str]) -> Select[Any]:
+    columns = grade.c.event_id, grade.c.severity, grade.c.weight, grade.c.components
+    return select(*columns).where(grade.c.project == project, grade.c.event_id.in_(event_ids))

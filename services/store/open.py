@@ -1,0 +1,71 @@
+"""The store as the processes open it."""
+
+from services.settings import Settings
+from services.store import schema
+from services.store.archive import TraceArchive
+from services.store.attempts import StageAttempts
+from services.store.cases import Cases
+from services.store.claims import Claims, LoneClaims
+from services.store.claims_locked import LockedClaims
+from services.store.engines import open_database
+from services.store.grades import Grades
+from services.store.patterns import Patterns
+from services.store.policies import PolicyVersions
+from services.store.postgresql import PostgresqlDatabase
+from services.store.reader import StoreReader
+from services.store.replays import Replays
+from services.store.sqlite import SqliteDatabase
+
+
+class Store:
+    """Everything that is remembered, by who asks for it."""
+
+    def __init__(self, url: str) -> None:
+        """Nothing is opened before it is used. `url` as SQLAlchemy reads it."""
+        self._url = url
+        self._database = open_database(url)
+        self.archive = TraceArchive(self._database, _claims(self._database))
+        self.patterns = Patterns(self._database)
+        self.grades = Grades(self._database)
+        self.cases = Cases(self._database)
+        self.policies = PolicyVersions(self._database)
+        self.attempts = StageAttempts(self._database)
+        self.replays = Replays(self._database)
+        self.reader = StoreReader(self._database)
+
+    @property
+    def name(self) -> str:
+        """Where the store is, as it may be shown."""
+        return self._database.name
+
+    async def start(self) -> None:
+        """Return when the store can be used.
+
+        Raises:
+            Unavailable: the database is not there.
+            services.store.schema.StoreNotReady: it is not migrated, or it refuses us.
+        """
+        await schema.check(self._database)
+
+    async def upgrade(self) -> None:
+        """Bring the tables to this version's revision; make them when there are none.
+
+        Raises `Unavailable`.
+        """
+        await schema.upgrade(self._url)
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        await self.archive.close()
+        await self._database.close()
+
+
+def _claims(database: SqliteDatabase | PostgresqlDatabase) -> Claims:
+    if isinstance(database, SqliteDatabase):
+        return LoneClaims(database)
+    return LockedClaims(database)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings. Nothing is opened yet."""
+    return Store(settings.store_url)

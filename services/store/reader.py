@@ -1,0 +1,129 @@
+"""What people and CI jobs ask: each answer is one statement, so that it is of one moment."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select, true
+
+from promote.case import CaseSet
+from services.reading import KeptCase, Member, PatternRow, Totals
+from services.store.database import Database
+from services.store.tables import eval_case, occurrence, pattern, project, trace, trace_piece
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class StoreReader:
+    """`services.reading.Reader`."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from `database`."""
+        self._database = database
+
+    async def totals(self, project: str | None = None) -> Totals:
+        """Counts, of one project or of all. Raises `Unavailable`."""
+        sets = get_args(CaseSet)
+        counts = {
+            "pieces": _counted(trace_piece, project),
+            "traces": _counted(trace, project),
+            "traces_waiting": _counted(trace, project, trace.c.due_ms.is_not(None)),
+            "failures": _counted(trace, project, trace.c.failed),
+            "patterns": _counted(pattern, project),
+            "occurrences": _counted(occurrence, project),
+            "cases": _counted(eval_case, project),
+        } | {f"set_{name}": _counted(eval_case, project, eval_case.c.set == name) for name in sets}
+        query = select(*(count.label(name) for name, count in counts.items()))
+        row = dict((await self._rows(query))[0]._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+        by_set = {name: row.pop(f"set_{name}") for name in sets}
+        return Totals(**row, cases_by_set=by_set)
+
+    async def projects(self) -> Sequence[str]:
+        """Every project that sent anything, in alphabetical order. Raises `Unavailable`."""
+        rows = await self._rows(select(project.c.project).order_by(project.c.project))
+        return [row.project for row in rows]
+
+    async def cases(
+        self, *, project: str | None, case_set: CaseSet | None, limit: int
+    ) -> Sequence[KeptCase]:
+        """Cases, the heaviest first, ties by newest first. Raises `Unavailable`."""
+        wanted = [_of(eval_case, project)]
+        if case_set is not None:
+            wanted.append(eval_case.c.set == case_set)
+        order = eval_case.c.weight.desc(), eval_case.c.created_at.desc(), eval_case.c.case_id
+        return await self._kept_cases(_cases.where(*wanted).order_by(*order).limit(limit))
+
+    async def case(self, case_id: str) -> Sequence[KeptCase]:
+        """Cases whose id starts with this, in any project. Raises `Unavailable`."""
+        starts = _starts_with(eval_case.c.case_id, case_id)
+        order = eval_case.c.case_id, eval_case.c.project
+        return await self._kept_cases(_cases.where(starts).order_by(*order))
+
+    async def patterns(self, *, project: str | None, limit: int) -> Sequence[PatternRow]:
+        """Patterns, the most frequent first, ties by latest first. Raises `Unavailable`."""
+        order = (
+            pattern.c.occurrences.desc(),
+            pattern.c.last_failed_at.desc(),
+            pattern.c.pattern_id,
+        )
+        rows = await self._rows(
+            _patterns.where(_of(pattern, project)).order_by(*order).limit(limit)
+        )
+        return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
+
+    async def pattern(self, pattern_id: str) -> Sequence[PatternRow]:
+        """Patterns whose id starts with this. Raises `Unavailable`."""
+        starts = _starts_with(pattern.c.pattern_id, pattern_id)
+        order = pattern.c.pattern_id, pattern.c.project
+        rows = await self._rows(_patterns.where(starts).order_by(*order))
+        return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
+
+    async def members(
+        self, *, project: str | None, pattern_id: str | None, limit: int | None
+    ) -> Sequence[Member]:
+        """Occurrences in the order they were decided. Raises `Unavailable`."""
+        wanted = [_of(occurrence, project)]
+        if pattern_id is not None:
+            wanted.append(occurrence.c.pattern_id == pattern_id)
+        rows = await self._rows(_members.where(*wanted).order_by(occurrence.c.seq).limit(limit))
+        return [Member(**row._mapping) for row in rows]  # noqa: SLF001 - as above
+
+    async def _kept_cases(self, query: Select[Any]) -> list[KeptCase]:
+        rows = await self._rows(query)
+        return [KeptCase(case=r.body, occurrences=r.occurrences, last_failed_at=r.at) for r in rows]
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        return await self._database.read(lambda connection: connection.execute(query).all())
+
+
+_cases = select(eval_case.c.body, eval_case.c.occurrences, eval_case.c.last_failed_at.label("at"))
+_patterns = select(
+    pattern.c.project,
+    pattern.c.pattern_id,
+    pattern.c.text,
+    pattern.c.occurrences,
+    pattern.c.first_failed_at,
+    pattern.c.last_failed_at,
+    pattern.c.space.label("embedding_space"),
+)
+_members = select(
+    occurrence.c.project,
+    occurrence.c.trace_id,
+    occurrence.c.pattern_id,
+    occurrence.c.distance,
+    occurrence.c.decided_by,
+    occurrence.c.failed_at,
+)
+
+
+def _of(table: Table, project: str | None) -> ColumnElement[bool]:
+    return true() if project is None else table.c.project == project
+
+
+def _counted(table: Table, project: str | None, *wanted: ColumnElement[bool]) -> Any:
+    query = select(func.count()).select_from(table).where(_of(table, project), *wanted)
+    return query.scalar_subquery()
+
+
+def _starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """A range, which an index serves; ids are compared byte by byte on both databases."""
+    return and_(column >= prefix, column <= prefix + _LAST_CHARACTER)
