@@ -17,10 +17,17 @@ _COMMAND = re.compile(
 )
 
 
+def _typed(code: str) -> str:
+    """What is typed: where a block shows prompts, the other lines are what was answered."""
+    lines = code.splitlines()
+    prompted = [line for line in lines if line.startswith("$ ")]
+    return "\n".join(prompted or lines)
+
+
 def _shown(pages: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     for page in pages:
         for block, inline in _CODE.findall(page.read_text(encoding="utf-8")):
-            code = (block or inline).replace("\\\n", " ")
+            code = _typed((block or inline).replace("\\\n", " "))
             for said in _COMMAND.findall(code):
                 try:
                     words = shlex.split(said)
