@@ -38,7 +38,7 @@ def make_trace(number: int, *, failing: bool, project: str = "bench") -> dict[st
     rng = random.Random(number)
     subject = " ".join(rng.sample(_WORDS, 6))
     question = f"{rng.choice(_OPENERS)} {subject}?"
-    prose = " ".join(rng.choices(_WORDS, k=130))
+    prose = " ".join(rng.choices(_WORDS, k=105))
     return {
         "trace_id": f"{project}-{number:08d}",
         "project": project,
@@ -95,6 +95,7 @@ def server(*arguments: str, **settings: str) -> Iterator[tuple[str, psutil.Proce
         "EVALRATCHET_LOG_LEVEL": "WARNING",
         **{f"EVALRATCHET_{name.upper()}": value for name, value in settings.items()},
     }
+    subprocess.run([COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True)
     started = subprocess.Popen([COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
     try:
         yield f"http://{address}", psutil.Process(started.pid), home

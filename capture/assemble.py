@@ -16,7 +16,7 @@ def assemble(pieces: Sequence[Piece]) -> Trace | None:
     from spans of the same id, when there are any. Feedback is appended to the trace's signals.
     None when there is nothing but feedback: the trace itself may still come.
     """
-    once = list({piece.event_id: piece for piece in reversed(pieces)}.values())[::-1]
+    once = _once(pieces)
     native = [piece.trace for piece in once if isinstance(piece, TraceReceived)]
     spans = [piece for piece in once if isinstance(piece, SpansReceived)]
     signals = tuple(piece.signal for piece in once if isinstance(piece, FeedbackReceived))
@@ -24,6 +24,13 @@ def assemble(pieces: Sequence[Piece]) -> Trace | None:
     if not native:
         return _with_signals(told, signals)
     return _with_signals(_completed(native[-1], told), signals)
+
+
+def _once(pieces: Sequence[Piece]) -> list[Piece]:
+    first: dict[str, Piece] = {}
+    for piece in pieces:
+        first.setdefault(piece.event_id, piece)
+    return list(first.values())
 
 
 def _merged(pieces: Sequence[SpansReceived]) -> Trace:

@@ -40,7 +40,7 @@ def question_of(root: Node, nodes: Sequence[Node]) -> Content:
                     return asked
     if not values:
         values = [value for node in nodes for value in conventions.values(node.attributes, "input")]
-    return _content(values[0]) if values else None
+    return content_of(values[0]) if values else None
 
 
 def answer_of(root: Node, nodes: Sequence[Node]) -> Content:
@@ -51,7 +51,7 @@ def answer_of(root: Node, nodes: Sequence[Node]) -> Content:
     for value in said_by_model(root):
         steps = steps_of(value)
         if steps is None:
-            return _content(value)
+            return content_of(value)
         if (said := _last_text(steps, "assistant")) is not None:
             return said
     for kinds in (("llm",), ("agent", "chain", None), ("tool", "retrieval", "embedding")):
@@ -60,7 +60,7 @@ def answer_of(root: Node, nodes: Sequence[Node]) -> Content:
                 continue
             for value in said_by_model(node):
                 steps = steps_of(value)
-                found = _content(value) if steps is None else _last_text(steps, "assistant")
+                found = content_of(value) if steps is None else _last_text(steps, "assistant")
                 if found is not None:
                     return found
     return None
@@ -90,7 +90,7 @@ def _last_text(steps: Sequence[Step] | None, kind: str) -> str | None:
     return next((text for text in texts if text), None)
 
 
-def _content(value: Any) -> Content:
+def content_of(value: Any) -> Content:
     """Any JSON as content. An embedding is said to be one: its numbers tell nobody anything."""
     if isinstance(value, list):
         vector = value[0] if len(value) == 1 and isinstance(value[0], list) else value

@@ -6,7 +6,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON raises, whatever the bytes are."""
 
 _REGEX_HINTS = {
-    "'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'": (
+    "'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\\\Z'": (
         "a project name: 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a"
         " letter or a digit"
     ),

@@ -6,12 +6,12 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from capture.depth import DEEPEST, too_deep
 from capture.events import FeedbackReceived, TraceReceived
 from capture.ids import canonical, keyed_event_id, piece_event_id
 from capture.malformed import UNREADABLE, Malformed, json_trouble
 from capture.trace import ProjectName, Signal, SignalName, Step, Trace, TraceId
 
-DEEPEST = 64  # levels of nesting in one field; whoever reads a trace later stands deeper than we do
 _LARGEST_COUNT = (1 << 63) - 1  # what a database's integer holds
 
 RefusalCode = Literal[
@@ -138,8 +138,9 @@ def _trace_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> Tr
     trace = _trace_decoder.decode(raw)
     _check_identity(trace.project, trace.trace_id)
     _check_counts(trace)
-    for value in _free_values(trace):
-        _check_depth(value)
+    if any(too_deep(value) for value in _free_values(trace)):
+        message = f"a value is nested deeper than {DEEPEST} levels"
+        raise ValueError(message)
     trace = _in_utc(trace)
     event_id = (
         keyed_event_id(trace.project, idempotency_key)
@@ -177,7 +178,7 @@ def _check_identity(project: str, trace_id: str) -> None:
 def _check_counts(trace: Trace) -> None:
     for name, count in (("tokens_in", trace.tokens_in), ("tokens_out", trace.tokens_out)):
         if count is not None and count > _LARGEST_COUNT:
-            message = f"{name} is {count}, the largest that can be kept is {_LARGEST_COUNT}"
+            message = f"{name} is out of range: the largest that can be kept is {_LARGEST_COUNT}"
             raise ValueError(message)
 
 
@@ -188,21 +189,6 @@ def _free_values(trace: Trace) -> Iterator[Any]:
     for step in trace.steps:
         yield step.content
         yield step.arguments
-
-
-def _check_depth(value: Any) -> None:
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(DEEPEST):
-        if not level:
-            return
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-    message = f"a value is nested deeper than {DEEPEST} levels"
-    raise ValueError(message)
 
 
 def _in_utc(trace: Trace) -> Trace:

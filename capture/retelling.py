@@ -6,7 +6,7 @@ from typing import Any
 
 from capture import conventions
 from capture.conventions.messages import identifier, steps_of, text_of
-from capture.exchange import question_in, said_by_model, shown_to_model
+from capture.exchange import content_of, question_in, said_by_model, shown_to_model
 from capture.story import Story
 from capture.trace import Content, Step, StepType
 from capture.tree import Node, deepest
@@ -62,14 +62,13 @@ def _tell_model(story: Story, node: Node, *, begins: bool, alone: bool) -> None:
         return
     said = _first_steps(said_by_model(node))
     if said is None:
-        texts = (text_of(value) for value in conventions.values(node.attributes, "output"))
-        text = next((text for text in texts if text), None) if alone else None
-        said = [Step(type="assistant", content=text)] if text else []
+        content = content_of(node.first("output")) if alone else None
+        said = [Step(type="assistant", content=content)] if content is not None else []
     if alone:
         story.answer(_joined(said))
     else:
-        told = conventions.values(node.attributes, "input_messages")
-        story.history([*(_first_steps(told) or ()), *said])
+        story.history(_first_steps(conventions.values(node.attributes, "input_messages")) or ())
+        story.history(said)
 
 
 def _shown(node: Node, story: Story) -> list[Step]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-ProjectName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ProjectName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 """Names a project: 1 to 64 of letters, digits, dot, underscore and hyphen, the first a letter or digit."""
 
 TraceId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]

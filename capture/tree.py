@@ -11,7 +11,7 @@ from capture.conventions.shape import Field, Kind
 from capture.events import Span
 
 EXCEPTION_EVENT = "exception"
-_ERROR_STATUS = 2
+_OK, _ERROR = 1, 2  # of OpenTelemetry's status codes
 
 
 class Node(msgspec.Struct, eq=False):
@@ -31,20 +31,32 @@ class Node(msgspec.Struct, eq=False):
     def error(self) -> tuple[str, str] | None:
         """The type and the message of the error this span ended in, or None.
 
-        A status of error, an `exception` event that was not followed by a status of OK, or an
-        `error.type`. An exception that was recorded and handled has no place in the status.
+        A span fails by its status. Where the status was left unset, an `exception` event, an
+        `error.type` or a level of ERROR fails it too; a status of OK says it recovered.
         """
-        exception: dict[str, Any] = {}
-        for event in self.span.events:
-            if event.get("name") == EXCEPTION_EVENT:
-                exception = event.get("attributes") or {}
-        said_type = self.first("error_type")
-        failed = self.span.status_code == _ERROR_STATUS
-        if not failed and (self.span.status_code == 1 or (not exception and not said_type)):
+        if self.span.status_code == _OK:
             return None
-        kind = str(exception.get("exception.type") or said_type or "error")
-        text = str(self.span.status_message or exception.get("exception.message") or kind)
-        return kind, text
+        exception = self._exception()
+        kind = exception.get("exception.type") or self.first("error_type")
+        failed = (
+            self.span.status_code == _ERROR
+            or self.first("error_level") == "ERROR"
+            or self.attributes.get("error") in (True, "true")  # OpenTracing's, through its bridges
+        )
+        if not failed and not kind and not exception:
+            return None
+        said = (
+            self.span.status_message,
+            exception.get("exception.message"),
+            self.first("error_message"),
+            kind,
+        )
+        return str(kind or "error"), str(next((text for text in said if text), "no message"))
+
+    def _exception(self) -> dict[str, Any]:
+        """The attributes of the last exception that was recorded."""
+        recorded = [e for e in self.span.events if e.get("name") == EXCEPTION_EVENT]
+        return (recorded[-1].get("attributes") or {}) if recorded else {}
 
 
 def trees(spans: Sequence[Span]) -> list[Node]:

@@ -91,7 +91,7 @@ class SentenceTransformersModel:
         from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415 - the same
 
         torch.set_num_threads(threads)
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # not annotated
         try:
             self._model: Any = SentenceTransformer(str(path or name), device="cpu")
         except Exception as error:

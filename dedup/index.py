@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 
 _FIRST_ROWS = 64
+_ROUNDING = 1e-6  # equal float32 vectors give products this far apart, by their place in the matrix
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -56,6 +57,6 @@ class Index:
         if not self._ids:
             return None
         similarities = self._rows[: len(self._ids)] @ vector
-        best = int(similarities.argmax())
+        best = int((similarities >= similarities.max() - _ROUNDING).argmax())
         # rounding may put the cosine of two equal vectors a hair above 1
         return Neighbour(self._ids[best], max(0.0, 1.0 - float(similarities[best])))

@@ -15,9 +15,9 @@ class AlreadyRunning(RuntimeError):
 
 @contextlib.contextmanager
 def alone(settings: Settings, names: Sequence[str]) -> Iterator[None]:
-    """Hold one lock file a service on the embedded stream, where each service has one worker."""
+    """Hold one lock file a service on the embedded default, where each service has one worker."""
     with contextlib.ExitStack() as held:
-        if settings.embedded_stream:
+        if settings.alone:
             settings.home.mkdir(parents=True, exist_ok=True)
             for name in names:
                 held.enter_context(_lock(settings.home / f"{name}.lock", name))

@@ -113,7 +113,7 @@ class WorkerEmbedder:
         """Stop the worker at once."""
         pool = self._kill()
         if pool is not None:
-            await asyncio.to_thread(pool.shutdown)
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 
     async def _embed_alone(self, text: str) -> Sequence[np.ndarray | str]:
         for _ in range(_DEATHS_ON_ONE_TEXT):
@@ -139,11 +139,11 @@ class WorkerEmbedder:
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), seconds)
 
     def _kill(self) -> ProcessPoolExecutor | None:
+        """Kill the worker; its pool, which notices by itself and fails what was asked of it."""
         pool, self._pool, self._loading = self._pool, None, None
         if pool is not None:
             for process in list((pool._processes or {}).values()):  # noqa: SLF001 - 3.14 has kill_workers
                 process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
         return pool
 
 

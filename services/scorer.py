@@ -12,15 +12,18 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
+import structlog
 from capture.assemble import assemble
 
 from capture.events import Failure, Piece, PieceBody, TraceSettled
 from capture.ids import derive_id, failure_event_id
-from capture.scorers import is_experiment, score, severity_of
+from capture.scorers import examine, is_experiment, severity_of
 from services.policy import Policies
 from services.stream import envelope
 from services.stream.outcome import Emit, Event, Outcome, Skip
 from services.stream.port import Record
+
+log = structlog.get_logger()
 
 _POLL_SECONDS = 0.1  # how soon a trace that is due is noticed when nothing else happens
 
@@ -210,7 +213,16 @@ class Scoring:
         if is_experiment(trace):
             return Skip("experiment")
         policy = await self._policies.of(trace.project)
-        signals = score(trace, policy.scoring)
+        examined = examine(trace, policy.scoring)
+        for problem in examined.problems:
+            log.warning(
+                "scorer_failed",
+                project=trace.project,
+                trace_id=trace.trace_id,
+                scorer=problem.scorer,
+                detail=problem.detail,
+            )
+        signals = examined.signals
         if not signals:
             return Skip("passed")
         self._on_failed(event)

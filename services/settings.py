@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         return self.stream.get_secret_value() == "sqlite"
 
     @property
+    def alone(self) -> bool:
+        """Whether each service may have one worker only: a SQLite file has one."""
+        return self.embedded_stream or self.store.get_secret_value() == "sqlite"
+
+    @property
     def retention_ms(self) -> int:
         """Retention in milliseconds."""
         return int(self.retention_days * 86_400_000)

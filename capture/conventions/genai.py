@@ -51,9 +51,10 @@ CONVENTION = Convention(
         "result": ("gen_ai.tool.call.result",),
         "documents": ("gen_ai.retrieval.documents",),
         "error_type": ("error.type",),
+        "error_message": ("error.message",),
     },
     prefixes=("gen_ai.prompt.", "gen_ai.completion."),
-    bulky=frozenset({"gen_ai.tool.definitions", "gen_ai.tool.description"}),
+    bulky=frozenset({"gen_ai.tool.definitions", "gen_ai.tool.description", "error"}),
     kind=_kind,
 )
 
@@ -68,7 +69,11 @@ def from_events(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if name in _ROLE_EVENTS:
             shown.append({"role": _ROLE_EVENTS[name], **_decoded(attributes)})
         elif name == "gen_ai.choice":
-            answered.append({"role": "assistant", **_decoded(attributes)})
+            said = _decoded(attributes)
+            message = said.get("message")
+            answered.append(
+                {"role": "assistant", **(message if isinstance(message, dict) else said)}
+            )
         elif name in {
             "gen_ai.content.prompt",
             "gen_ai.content.completion",

@@ -28,6 +28,8 @@ CONVENTION = Convention(
         "user": ("langfuse.user.id",),
         "environment": ("langfuse.environment",),
         "release": ("langfuse.release",),
+        "error_message": ("langfuse.observation.status_message",),
+        "error_level": ("langfuse.observation.level",),
     },
     kind=_kind,
 )

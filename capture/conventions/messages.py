@@ -4,11 +4,11 @@ Understood are OpenAI's chat and responses, Anthropic's, Gemini's, LangChain's a
 the GenAI conventions' parts, and OpenInference's nested `message`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from capture.conventions.shape import decoded
-from capture.trace import Step, StepType
+from capture.trace import Step, StepType, content_text
 
 _ROLES: dict[str, StepType] = {
     "user": "user",
@@ -79,17 +79,26 @@ def _wrapped(value: dict[str, Any], depth: int) -> list[Step] | None:
     return None
 
 
-def text_of(content: Any) -> str | None:
-    """The text in a message's content, or None."""
-    content = decoded(content)
+def text_of(content: Any, depth: int = 0) -> str | None:
+    """The words in a message's content, or None when there are none.
+
+    A part of a message gives its text; any other object is what a model was asked to answer with,
+    and gives its JSON.
+    """
     if isinstance(content, str):
-        return content
-    if isinstance(content, dict):
-        return text_of(content.get("text", content.get("content")))
+        parts = decoded(content) if content[:1] == "[" else None
+        typed = isinstance(parts, list) and any(_is_typed(part) for part in parts)
+        return text_of(parts, depth + 1) if typed else content
+    if depth > _DEEPEST:
+        return None
     if isinstance(content, list):
-        texts = [item if isinstance(item, str) else text_of(item) for item in content]
+        texts = [text_of(decoded(item), depth + 1) for item in content]
         return "\n".join(text for text in texts if text) or None
-    return None
+    if not isinstance(content, dict):
+        return None
+    if "type" in content or content.keys() <= {"text", "content", "role"}:
+        return text_of(content.get("text", content.get("content")), depth + 1)
+    return content_text(content)
 
 
 def _role(message: dict[str, Any]) -> str | None:
@@ -135,7 +144,7 @@ def _message(message: dict[str, Any]) -> Iterator[Step]:
         step = _part(part, message)
         if step is not None:
             others.append(step)
-        elif text := text_of(part):
+        elif text := text_of(_unwrapped(part)):
             texts.append(text)
     if texts:
         text = "\n".join(texts)
@@ -158,19 +167,19 @@ def _returned(content: Any, message: dict[str, Any]) -> Step:
     )
 
 
-def _parts(content: Any) -> Iterable[Any]:
-    content = decoded(content)
-    if isinstance(content, dict):
-        inner = content.get("parts")
-        return inner if isinstance(inner, list) else [content]
+def _parts(content: Any) -> list[Any]:
+    """What a content consists of. Text that happens to be JSON stays the text that was said."""
+    if isinstance(content, str) and content[:1] == "[":
+        found = decoded(content)
+        content = found if isinstance(found, list) and any(map(_is_typed, found)) else content
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):
+        return list(content["parts"])
     return content if isinstance(content, list) else [content]
 
 
 def _part(part: Any, message: dict[str, Any]) -> Step | None:
     """A part that is more than text: a call, a result, a thought. None for text."""
-    part = decoded(part)
-    if isinstance(part, dict):
-        part = part.get("message_content", part)  # OpenInference
+    part = _unwrapped(part)
     if not isinstance(part, dict):
         return None
     name = str(part.get("type")).lower()
@@ -183,6 +192,13 @@ def _part(part: Any, message: dict[str, Any]) -> Step | None:
     if name in _REASONING:
         return Step(type="reasoning", content=text_of(part) or text_of(part.get("thinking")))
     return None
+
+
+def _unwrapped(part: Any) -> Any:
+    if isinstance(part, str) and not _is_typed(part):
+        return part
+    part = decoded(part)
+    return part.get("message_content", part) if isinstance(part, dict) else part  # OpenInference
 
 
 def _call(call: Any) -> Step:

@@ -13,7 +13,9 @@ def _kind(attributes: Attributes) -> Kind | None:
 CONVENTION = Convention(
     fields={
         "output": ("final_result",),
+        # An agent's span has the whole conversation, its answers included, in one attribute.
         "input_messages": ("pydantic_ai.all_messages", "all_messages_events", "events"),
+        "output_messages": ("pydantic_ai.all_messages", "all_messages_events"),
         "model": ("model_name",),
         "cost": ("operation.cost",),
         "arguments": ("tool_arguments",),

@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from capture.depth import too_deep
+from capture.malformed import UNREADABLE
+
 Kind = Literal["llm", "tool", "retrieval", "agent", "chain", "embedding"]
 
 Field = Literal[
@@ -26,6 +29,8 @@ Field = Literal[
     "result",
     "documents",
     "error_type",
+    "error_message",
+    "error_level",  # ERROR, where a convention has levels
 ]
 
 Attributes = Mapping[str, Any]
@@ -67,9 +72,10 @@ def decoded(value: Any) -> Any:
     if isinstance(value, str):
         if value[:1] in ("{", "[", '"') and len(value) <= _LONGEST_JSON:
             try:
-                return msgspec.json.decode(value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                found = msgspec.json.decode(value)
+            except UNREADABLE:
                 return value
+            return value if too_deep(found) else found
         return value
     if isinstance(value, list):
         return [decoded(item) if isinstance(item, str) else item for item in value]

@@ -11,7 +11,6 @@ from capture.otlp.project import project_of
 
 TRACE_ID_DIGITS = 32
 SPAN_ID_DIGITS = 16
-DEEPEST = 64  # levels in an attribute's value; real ones have fewer than ten
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 
 

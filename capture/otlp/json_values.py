@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from capture.otlp.gather import DEEPEST
+from capture.depth import DEEPEST
 
 Number = int | float | str | None
 INT64 = range(-(1 << 63), 1 << 63)

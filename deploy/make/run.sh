@@ -22,6 +22,20 @@ fi
 up=$!
 trap 'kill -TERM $up 2>/dev/null || true; wait $up || true; exit 0' INT TERM
 
+# wait until it answers, or has given up and said why
+.venv/bin/python - "$up" <<'PY'
+import os, sys, time, urllib.error, urllib.request
+
+url = f"http://{os.environ.get('EVALRATCHET_LISTEN', '127.0.0.1:8321')}/readyz"
+while os.path.exists(f"/proc/{sys.argv[1]}"):
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+        break
+    except (urllib.error.URLError, OSError):
+        time.sleep(0.1)
+PY
+kill -0 $up 2>/dev/null || wait $up
+
 # shellcheck disable=SC2086 - several files on purpose
 if "$evalratchet" send --wait $traces; then
     echo

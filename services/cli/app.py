@@ -127,7 +127,7 @@ def settings(as_json: JsonOption = False) -> None:
     show_settings(as_json=as_json)
 
 
-@command(app)
+@command(app, "evalratchet version")
 def version() -> None:
     """Show the version."""
     from importlib.metadata import version as installed

@@ -113,7 +113,8 @@ async def read_letters(stages: tuple[Stage, ...] | list[Stage], *, limit: int) -
                 Letter(stage, record, (record.partition, record.offset) in done)
                 for record in await stream.browse(topic, limit=limit)
             ]
-    return sorted(letters, key=lambda letter: letter.record.timestamp_ms, reverse=True)
+    newest_last = sorted(letters, key=lambda one: (one.record.timestamp_ms, one.record.offset))
+    return newest_last[::-1]
 
 
 async def _one(place: str) -> Letter:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PIPED_WIDTH = 10_000  # a pipe has no width: no column is ever cut for want of one
+_GAP = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -39,20 +40,23 @@ def when(moment: datetime | None) -> str:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: str) -> None:
     """Print a table. On a narrow terminal the `flexible` column gives way, the others stay whole."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in columns:
-        numbers = bool(rows) and all(_is_number(row[columns.index(name)]) for row in rows)
-        table.add_column(
-            name,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if numbers else "left",
-            ratio=None,
-            min_width=None if name == flexible else _widest(name, columns, rows),
-        )
+    shown = console()
+    widths = [
+        max([_cells(name), *(_cells(row[at]) for row in rows)]) for at, name in enumerate(columns)
+    ]
+    at = columns.index(flexible)
+    others = sum(widths) - widths[at] + _GAP * (len(columns) - 1)
+    widths[at] = max(_cells(flexible), min(widths[at], shown.width - others))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for name, width, cells in zip(columns, widths, _columns(columns, rows), strict=True):
+        numbers = bool(cells) and all(_is_number(cell) for cell in cells)
+        table.add_column(name, no_wrap=True, width=width, justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console().print(table)
+        table.add_row(*(Text(cell, overflow="ellipsis") for cell in row))
+    shown.width = max(shown.width, others + widths[at])  # a line too long is better than one cut
+    with shown.capture() as captured:
+        shown.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -61,9 +65,10 @@ def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     shown = console()
     for name, value in fields:
         first, *more = printable(value).split("\n") or [""]
-        shown.print(Text.assemble((name.ljust(width), "bold"), "  ", first), soft_wrap=True)
+        gap = " " * (width + _GAP - _cells(name)) if first else ""
+        shown.print(Text.assemble((name, "bold"), gap, first), soft_wrap=True)
         for line in more:
-            shown.print(Text(" " * (width + 2) + line), soft_wrap=True)
+            shown.print(Text((" " * (width + _GAP) + line).rstrip()), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
@@ -76,9 +81,13 @@ def full(struct: msgspec.Struct) -> dict[str, Any]:
     return {name: msgspec.to_builtins(getattr(struct, name)) for name in struct.__struct_fields__}
 
 
-def _widest(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    at = columns.index(name)
-    return max([len(name), *(Text(row[at]).cell_len for row in rows)])
+def _columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[row[at] for row in rows] for at in range(len(columns))]
+
+
+def _cells(text: str) -> int:
+    """How many cells of a terminal the text takes: two for each Chinese character."""
+    return Text(text).cell_len
 
 
 def _is_number(cell: str) -> bool:

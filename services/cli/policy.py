@@ -140,4 +140,6 @@ def _lines(policy: Policy) -> list[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"  # 3 and 3.0 are the same bound
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

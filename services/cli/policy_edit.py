@@ -1,5 +1,6 @@
 """Changes to a policy, from options and files. Pure but for the reading of files."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,16 +109,14 @@ def _named_scorers(edit: Edit) -> list[Scorer]:
 
 
 def _score(text: str) -> SignalScorer:
-    name, equals, bound = text.rpartition("=")
+    name, _, bound = text.rpartition("=")
     try:
-        return SignalScorer(signal=name if equals and name else _nothing(), below=float(bound))
+        below = float(bound)
     except ValueError:
+        below = math.nan
+    if not name or not math.isfinite(below):
         misused(f"--score {text} is not NAME=BOUND.", "For example --score faithfulness=3")
-
-
-def _nothing() -> str:
-    message = "no name"
-    raise ValueError(message)
+    return SignalScorer(signal=name, below=below)
 
 
 def _json_schema(path: Path) -> JsonSchemaScorer:
@@ -151,9 +150,9 @@ def _without(scorers: Sequence[Scorer], names: Sequence[str]) -> list[Scorer]:
 
 
 def _checked(policy: Policy) -> Policy:
-    """The policy, held against every bound its types state. Constructing one does not check them."""
+    """The policy as it will be kept: JSON, held against every bound that its types state."""
     try:
-        return msgspec.convert(msgspec.to_builtins(policy), Policy)
+        return msgspec.json.decode(msgspec.json.encode(policy), type=Policy)
     except msgspec.ValidationError as error:
         misused("That is not a valid policy.", str(error))
 

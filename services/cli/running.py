@@ -10,10 +10,10 @@ import uvloop
 
 from services.alone import AlreadyRunning
 from services.cli.address import local_url
-from services.cli.opened import effective_settings, migrate, not_ready
+from services.cli.opened import effective_settings, make_home, migrate, not_ready, unusable
 from services.cli.problem import Problem
 from services.errors import Unavailable
-from services.settings import Settings, mask_url
+from services.settings import Settings, SettingsError, mask_url
 from services.store.open import open_store
 from services.store.schema import StoreNotReady
 from services.telemetry import configure_logging
@@ -42,7 +42,7 @@ def run_one(service: ServiceName) -> None:
 
 
 async def _everything(settings: Settings, began: float) -> int:
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     await _migrated(settings)
 
     def say_ready() -> None:
@@ -69,6 +69,8 @@ async def _services(
         return await run_services(settings, names, on_ready=on_ready)
     except AlreadyRunning as error:
         raise Problem("It is running already.", str(error)) from error
+    except SettingsError as error:
+        raise unusable(error) from error
     except StoreNotReady as error:
         raise not_ready(error) from error
     except Unavailable as error:  # what else may be away is waited for

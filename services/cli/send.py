@@ -40,9 +40,8 @@ class Tally(msgspec.Struct):
     @property
     def in_words(self) -> str:
         """The counts as a sentence without its end."""
-        taken = [f"{self.traces_accepted} traces"] if self.traces_accepted else []
-        if self.otlp_requests_accepted:
-            taken.append(f"{self.otlp_requests_accepted} OTLP requests")
+        counts = {"trace": self.traces_accepted, "OTLP request": self.otlp_requests_accepted}
+        taken = [f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items() if count]
         return f"{' and '.join(taken) or 'nothing'} accepted, {len(self.rejected)} rejected"
 
 

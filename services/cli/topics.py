@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from services.cli.opened import effective_settings, run
+from services.cli.opened import effective_settings, run, started_stream
 from services.cli.output import print_table
 from services.settings import Settings, mask_url
-from services.stream.open import open_stream
 from services.stream.topics import Topics
 
 
@@ -28,10 +27,6 @@ async def _apply(settings: Settings) -> Mapping[str, str]:
         retention_ms=settings.retention_ms,
         max_trace_bytes=settings.max_trace_bytes,
     )
-    stream = open_stream(settings)
-    await stream.start()
-    try:
+    async with started_stream(settings) as stream:
         print(f"Topics on {mask_url(settings.stream_url)}:")
         return await stream.apply_topics(wanted)
-    finally:
-        await stream.close()

@@ -15,11 +15,12 @@ ENCODINGS = ("gzip", "deflate", "identity")
 _READ_SECONDS = 60.0  # for a body to arrive; 20 MiB over a slow line
 _THREAD_BYTES = 1 << 20  # a body that takes the event loop longer than a few milliseconds to decode
 _STEP = 1 << 20  # bytes that are decompressed at a time
+_MOST_MEMBERS = 64  # of one gzip body; clients send one, and each costs a copy of those after it
 _GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's names for the three formats: window bits
 
 
-class _TooLarge(Exception):
-    pass
+class TooManyBytes(Exception):
+    """More bytes than are taken, found out before they were all unpacked."""
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
@@ -43,7 +44,7 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     except TimeoutError as error:
         message = f"The body did not arrive within {_READ_SECONDS:g} s"
         raise Problem(408, "timeout", message) from error
-    except _TooLarge as error:
+    except TooManyBytes as error:
         message = (
             f"The body has more than {max_bytes} bytes after decompression, the most that is taken "
             "in one request (EVALRATCHET_MAX_REQUEST_BYTES): send it in smaller batches"
@@ -76,7 +77,7 @@ async def _arrived(request: Request, max_bytes: int) -> bytes:
         if size > 2 * max_bytes:
             break
     if size > max_bytes:
-        raise _TooLarge
+        raise TooManyBytes
     return b"".join(chunks)
 
 
@@ -86,20 +87,20 @@ def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
     `deflate` is zlib's format by the standard and bare deflate by habit; both are read.
 
     Raises:
-        _TooLarge: before more than `max_bytes` and one step were unpacked.
+        TooManyBytes: before more than `max_bytes` and one step were unpacked.
         zlib.error: broken, incomplete, or followed by something else.
     """
     window = _GZIP if encoding == "gzip" else _ZLIB if _has_zlib_header(body) else _RAW
     parts: list[bytes] = []
     size = 0
     rest = body
-    while True:
+    for _ in range(_MOST_MEMBERS):
         stream = zlib.decompressobj(window)
         while not stream.eof:
             part = stream.decompress(rest, min(_STEP, max_bytes - size + 1))
             size += len(part)
             if size > max_bytes:
-                raise _TooLarge
+                raise TooManyBytes
             parts.append(part)
             rest = stream.unconsumed_tail
             if not part and not rest and not stream.eof:
@@ -111,6 +112,8 @@ def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
         if encoding != "gzip":
             message = "there is something after its end"
             raise zlib.error(message)
+    message = f"it has more than {_MOST_MEMBERS} members"
+    raise zlib.error(message)
 
 
 def _has_zlib_header(body: bytes) -> bool:

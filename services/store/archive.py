@@ -11,6 +11,19 @@ from services.store.claims import Claims, TraceKey, among
 from services.store.database import Database
 from services.store.pieces import each, pack
 from services.store.tables import project, trace, trace_hand, trace_piece
+from services.store.upsert import absorbing, merging
+
+_add_project = absorbing(project)
+_add_piece = absorbing(trace_piece).returning(
+    trace_piece.c.project, trace_piece.c.trace_id, trace_piece.c.event_id
+)
+_touch_trace = merging(
+    trace,
+    revision="trace.revision + excluded.revision",
+    due_ms="excluded.due_ms",
+    last_ms="excluded.last_ms",
+    bytes="trace.bytes + excluded.bytes",
+)
 
 
 class TraceArchive:
@@ -21,13 +34,6 @@ class TraceArchive:
         self._database = database
         self._claims = claims
         self._known: set[str] = set()
-        self._add_project = database.insert(project).on_conflict_do_nothing()
-        self._add_piece = (
-            database.insert(trace_piece)
-            .on_conflict_do_nothing()
-            .returning(trace_piece.c.project, trace_piece.c.trace_id, trace_piece.c.event_id)
-        )
-        self._touch_trace = _touch(database)
 
     async def add(
         self, pieces: Sequence[ArchivedPiece], *, now_ms: int, due_ms: int, again: bool = False
@@ -56,8 +62,8 @@ class TraceArchive:
         def work(connection: Connection) -> int:
             if names:
                 new = [{"project": name, "first_ms": now_ms} for name in names]
-                connection.execute(self._add_project, new)
-            added = [tuple(row) for row in connection.execute(self._add_piece, rows)]
+                connection.execute(_add_project, new)
+            added = [tuple(row) for row in connection.execute(_add_piece, rows)]
             touched = Counter({(one.project, one.trace_id): 0 for one in ordered} if again else {})
             grown = Counter(touched)
             for key in added:
@@ -69,7 +75,7 @@ class TraceArchive:
                     _trace_row(key, max(touched[key], 1), grown[key], now_ms, due_ms)
                     for key in keys
                 ]
-                connection.execute(self._touch_trace, traces)
+                connection.execute(_touch_trace, traces)
                 self._claims.prepare(connection, keys)
             return len(added)
 
@@ -110,20 +116,6 @@ class TraceArchive:
     async def close(self) -> None:
         """Let go of claims that are still open."""
         await self._claims.close()
-
-
-def _touch(database: Database) -> Any:
-    insert = database.insert(trace)
-    new = insert.excluded
-    return insert.on_conflict_do_update(
-        index_elements=[trace.c.project, trace.c.trace_id],
-        set_={
-            "revision": trace.c.revision + new.revision,
-            "due_ms": new.due_ms,
-            "last_ms": new.last_ms,
-            "bytes": trace.c.bytes + new.bytes,
-        },
-    )
 
 
 def _piece_row(one: ArchivedPiece, packing: int, body: bytes, now_ms: int) -> dict[str, Any]:

@@ -6,6 +6,11 @@ from sqlalchemy import Connection, delete
 
 from services.store.database import Database
 from services.store.tables import stage_attempt
+from services.store.upsert import merging
+
+_count = merging(stage_attempt, attempts="stage_attempt.attempts + 1").returning(
+    stage_attempt.c.position, stage_attempt.c.attempts
+)
 
 
 class StageAttempts:
@@ -14,11 +19,6 @@ class StageAttempts:
     def __init__(self, database: Database) -> None:
         """Keep counts in `database`."""
         self._database = database
-        insert = database.insert(stage_attempt)
-        self._count = insert.on_conflict_do_update(
-            index_elements=[stage_attempt.c.consumer, stage_attempt.c.position],
-            set_={"attempts": stage_attempt.c.attempts + 1},
-        ).returning(stage_attempt.c.position, stage_attempt.c.attempts)
 
     async def begin(self, consumer: str, positions: Sequence[str]) -> Mapping[str, int]:
         """Count one more attempt at each position, durably; return the counts, first is 1.
@@ -33,7 +33,7 @@ class StageAttempts:
             return {}
 
         def count(connection: Connection) -> dict[str, int]:
-            counted = connection.execute(self._count, rows)
+            counted = connection.execute(_count, rows)
             return {row.position: row.attempts for row in counted}
 
         return await self._database.write(count)

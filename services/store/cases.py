@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy import case as when
 
 from promote.case import Case
 from services.promoter import Promotion
 from services.store.database import Database
 from services.store.tables import eval_case, promotion
+from services.store.upsert import absorbing
+
+_add_promotion = absorbing(promotion).returning(promotion.c.event_id)
 
 _latest = bindparam("latest", type_=eval_case.c.last_failed_at.type)
 _count = (
@@ -34,9 +37,6 @@ class Cases:
     def __init__(self, database: Database) -> None:
         """Keep cases in `database`."""
         self._database = database
-        self._add_promotion = (
-            database.insert(promotion).on_conflict_do_nothing().returning(promotion.c.event_id)
-        )
 
     async def promote(self, project: str, promotions: Sequence[Promotion]) -> Mapping[str, Case]:
         """Count every event once, and make the case of a pattern that has none yet.
@@ -50,7 +50,7 @@ class Cases:
         rows = [_promotion_row(project, one) for _, one in sorted(events.items())]
 
         def work(connection: Connection) -> dict[str, Case]:
-            added = connection.execute(self._add_promotion, rows)
+            added = connection.execute(_add_promotion, rows)
             new = [events[row.event_id] for row in added]
             patterns = {one.pattern_id for one in promotions}
             have = _patterns_with_case(connection, project, patterns)
@@ -90,7 +90,7 @@ class Cases:
             _case_row(*first[row.pattern_id], occurrences=row.occurrences, latest=row.latest)
             for row in counted
         ]
-        connection.execute(self._database.insert(eval_case), rows)
+        connection.execute(insert(eval_case), rows)
 
 
 def _patterns_with_case(connection: Connection, project: str, patterns: Iterable[str]) -> set[str]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import Connection, and_
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import Unavailable
@@ -21,6 +20,7 @@ from services.store.claims import (
 )
 from services.store.postgresql import PostgresqlDatabase
 from services.store.tables import trace, trace_hand
+from services.store.upsert import absorbing
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class LockedClaims:
     def prepare(self, connection: Connection, traces: Sequence[TraceKey]) -> None:
         """Make the rows that are locked. The lock on `trace` keeps expiry away until both are there."""
         rows = [{"project": project, "trace_id": trace_id} for project, trace_id in traces]
-        connection.execute(insert(trace_hand).on_conflict_do_nothing(), rows)
+        connection.execute(absorbing(trace_hand), rows)
 
     async def take(self, now_ms: int, limit: int) -> Claim:
         """Lock first, then look: only what is read after the lock is not another worker's past."""

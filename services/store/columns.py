@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text, TypeDecorator
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import TEXT, BigInteger, DateTime, Dialect, Integer, Text, TypeDecorator
 
-Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+Key = Text().with_variant(TEXT(collation="C"), "postgresql")
 """Identifies a row. Compared byte by byte on both databases, so that equal order, equal prefixes
 and an index that serves them do not depend on the cluster's locale."""
 

@@ -1,4 +1,4 @@
-"""What the repositories need of a database: transactions, a lock for each project, and ON CONFLICT.
+"""What the repositories need of a database: transactions, and a lock for each project.
 
 A transaction's work is a plain function of a SQLAlchemy connection. On PostgreSQL it runs on
 asyncpg, on SQLite whole on a thread of its own: a file is faster than what it costs to hand every
@@ -8,9 +8,9 @@ single statement to another thread and back (1.2 ms a transaction through aiosql
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
 T = TypeVar("T")
 
@@ -55,9 +55,6 @@ class Database(Protocol):
 
     def writing(self, lock: LockKind, project: str) -> AbstractAsyncContextManager[Session]:
         """A transaction under a project's lock. Commits on leaving; an error takes all of it back."""
-
-    def insert(self, table: Table) -> Any:
-        """The dialect's INSERT, which has ON CONFLICT. Any: the two dialects share no type."""
 
     async def close(self) -> None:
         """Let go of every connection."""

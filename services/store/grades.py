@@ -10,6 +10,9 @@ from grade.events import Grade
 from services.grader import Graduate
 from services.store.database import Database
 from services.store.tables import grade
+from services.store.upsert import absorbing
+
+_add = absorbing(grade)
 
 
 class Grades:
@@ -18,7 +21,6 @@ class Grades:
     def __init__(self, database: Database) -> None:
         """Keep grades in `database`."""
         self._database = database
-        self._add = database.insert(grade).on_conflict_do_nothing()
 
     async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
         """Keep each grade unless the event has one; return by event id the one it has now.
@@ -44,7 +46,7 @@ class Grades:
             events[one.project].append(one.event_id)
 
         def settle(connection: Connection) -> dict[str, Grade]:
-            connection.execute(self._add, rows)
+            connection.execute(_add, rows)
             return {
                 row.event_id: Grade(
                     severity=row.severity, weight=row.weight, components=row.components

@@ -5,16 +5,12 @@ from services.store import schema
 from services.store.archive import TraceArchive
 from services.store.attempts import StageAttempts
 from services.store.cases import Cases
-from services.store.claims import Claims, LoneClaims
-from services.store.claims_locked import LockedClaims
 from services.store.engines import open_database
 from services.store.grades import Grades
 from services.store.patterns import Patterns
 from services.store.policies import PolicyVersions
-from services.store.postgresql import PostgresqlDatabase
 from services.store.reader import StoreReader
 from services.store.replays import Replays
-from services.store.sqlite import SqliteDatabase
 
 
 class Store:
@@ -23,8 +19,8 @@ class Store:
     def __init__(self, url: str) -> None:
         """Nothing is opened before it is used. `url` as SQLAlchemy reads it."""
         self._url = url
-        self._database = open_database(url)
-        self.archive = TraceArchive(self._database, _claims(self._database))
+        self._database, claims = open_database(url)
+        self.archive = TraceArchive(self._database, claims)
         self.patterns = Patterns(self._database)
         self.grades = Grades(self._database)
         self.cases = Cases(self._database)
@@ -58,12 +54,6 @@ class Store:
         """Let go of everything."""
         await self.archive.close()
         await self._database.close()
-
-
-def _claims(database: SqliteDatabase | PostgresqlDatabase) -> Claims:
-    if isinstance(database, SqliteDatabase):
-        return LoneClaims(database)
-    return LockedClaims(database)
 
 
 def open_store(settings: Settings) -> Store:

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, func, select, update
+from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 
 from dedup.assign import Decided, KnownFingerprint
 from dedup.events import Assignment
 from services.deduper import PatternReader, PatternWriter, StoredPattern
 from services.store.database import Database, Session
 from services.store.tables import occurrence, pattern, pattern_fingerprint, pattern_vector
+from services.store.upsert import absorbing
+
+_add_fingerprint = absorbing(pattern_fingerprint)
 
 _latest = bindparam("latest", type_=pattern.c.last_failed_at.type)
 _earliest = bindparam("earliest", type_=pattern.c.first_failed_at.type)
@@ -49,7 +52,7 @@ class Patterns:
     async def locked(self, project: str) -> AsyncIterator[PatternWriter]:
         """The project's dedup lock; commits on leaving. Raises `Unavailable`."""
         async with self._database.writing("dedup", project) as session:
-            yield _Writer(self._database, session, project)
+            yield _Writer(session, project)
 
 
 class _Reader:
@@ -93,13 +96,6 @@ class _Reader:
 class _Writer(_Reader):
     """The same under the lock, and the means to decide."""
 
-    def __init__(self, database: Database, session: Session, project: str) -> None:
-        super().__init__(session, project)
-        self._add_pattern = database.insert(pattern)
-        self._add_vector = database.insert(pattern_vector)
-        self._add_occurrence = database.insert(occurrence)
-        self._add_fingerprint = database.insert(pattern_fingerprint).on_conflict_do_nothing()
-
     async def patterns_after(self, space: str, seq: int) -> Sequence[StoredPattern]:
         """Patterns of an embedding space with a higher `seq`, in order."""
         table = pattern_vector
@@ -126,8 +122,8 @@ class _Writer(_Reader):
             return
         self._keep_patterns(connection, [one for one in new if one.vector is not None])
         fingerprints = [self._fingerprint_row(one) for one in new]
-        connection.execute(self._add_fingerprint, fingerprints)
-        connection.execute(self._add_occurrence, [self._occurrence_row(one) for one in new])
+        connection.execute(_add_fingerprint, fingerprints)
+        connection.execute(insert(occurrence), [self._occurrence_row(one) for one in new])
         connection.execute(_count, self._counts(new))
 
     def _keep_patterns(self, connection: Connection, new: Sequence[Decided]) -> None:
@@ -144,8 +140,8 @@ class _Writer(_Reader):
         for one in new:
             seqs[one.assignment.embedding_space] += 1
             vectors.append(self._vector_row(one, seqs[one.assignment.embedding_space]))
-        connection.execute(self._add_pattern, [self._pattern_row(one) for one in new])
-        connection.execute(self._add_vector, vectors)
+        connection.execute(insert(pattern), [self._pattern_row(one) for one in new])
+        connection.execute(insert(pattern_vector), vectors)
 
     def _counts(self, new: Sequence[Decided]) -> list[dict[str, Any]]:
         times: dict[str, list[Any]] = {}

@@ -7,6 +7,9 @@ from sqlalchemy import select
 from services.policy import Policy, PolicyChange
 from services.store.database import Database
 from services.store.tables import policy_change
+from services.store.upsert import absorbing
+
+_add = absorbing(policy_change).returning(policy_change.c.version)
 
 
 class PolicyVersions:
@@ -15,11 +18,6 @@ class PolicyVersions:
     def __init__(self, database: Database) -> None:
         """Keep policies in `database`."""
         self._database = database
-        self._add = (
-            database.insert(policy_change)
-            .on_conflict_do_nothing()
-            .returning(policy_change.c.version)
-        )
 
     async def current(self, project: str) -> tuple[int, Policy]:
         """The version in force and the policy; (0, defaults) when none was set."""
@@ -49,9 +47,7 @@ class PolicyVersions:
             "after": policy,
         }
         # the version is unique, so of two changes that looked at the same moment one is kept
-        kept = await self._database.write(
-            lambda connection: connection.execute(self._add, row).first()
-        )
+        kept = await self._database.write(lambda connection: connection.execute(_add, row).first())
         if kept is None:
             return None
         return PolicyChange(

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
-from sqlalchemy import Table, func, select
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.settings import mask_url
@@ -83,10 +82,6 @@ class PostgresqlDatabase:
             async with self._engine.begin() as connection:
                 await _take(connection, lock, project)
                 yield _Session(connection)
-
-    def insert(self, table: Table) -> postgresql.Insert:
-        """PostgreSQL's INSERT, which has ON CONFLICT."""
-        return postgresql.insert(table)
 
     async def close(self) -> None:
         """Let go of every connection that is not in use."""

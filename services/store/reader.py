@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, select, true
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, false, func, select, true
 
 from promote.case import CaseSet
 from services.reading import KeptCase, Member, PatternRow, Totals
@@ -126,4 +126,6 @@ def _counted(table: Table, project: str | None, *wanted: ColumnElement[bool]) ->
 
 def _starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     """A range, which an index serves; ids are compared byte by byte on both databases."""
+    if not prefix.isprintable():  # no id starts like this, and PostgreSQL takes no NUL
+        return false()
     return and_(column >= prefix, column <= prefix + _LAST_CHARACTER)

@@ -6,6 +6,9 @@ from sqlalchemy import select
 
 from services.store.database import Database
 from services.store.tables import dead_letter_replay
+from services.store.upsert import absorbing
+
+_add = absorbing(dead_letter_replay)
 
 
 class Replays:
@@ -14,7 +17,6 @@ class Replays:
     def __init__(self, database: Database) -> None:
         """Keep replays in `database`."""
         self._database = database
-        self._add = database.insert(dead_letter_replay).on_conflict_do_nothing()
 
     async def replayed(self, topic: str) -> frozenset[tuple[int, int]]:
         """(partition, offset) of every dead letter of a topic that was replayed.
@@ -33,4 +35,4 @@ class Replays:
             for partition, offset in sorted(set(places))
         ]
         if rows:
-            await self._database.write(lambda connection: connection.execute(self._add, rows))
+            await self._database.write(lambda connection: connection.execute(_add, rows))

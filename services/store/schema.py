@@ -1,5 +1,6 @@
 """Which revision the store's tables are at, and how they get to the newest one."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
@@ -50,32 +51,37 @@ async def check(database: Database) -> None:
     raise StoreNotReady(message)
 
 
-async def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the tables to a revision, in one transaction: all of it or nothing.
+async def upgrade(url: str) -> None:
+    """Bring the tables to `HEAD`, in one transaction: all of it or nothing.
 
     Two processes that do it at once wait for each other. Raises `Unavailable`.
     """
-    database = open_database(url, hurried=False)
+    await _migrate(url, lambda command, config: command.upgrade(config, "head"))
+
+
+async def downgrade(url: str, revision: str) -> None:
+    """Take the tables back to an older revision, `base` for none, as `upgrade` brings them forward."""
+    await _migrate(url, lambda command, config: command.downgrade(config, revision))
+
+
+async def _migrate(url: str, step: Callable[[Any, Any], None]) -> None:
+    database, _ = open_database(url, hurried=False)
     if database.file is not None:
         database.file.parent.mkdir(parents=True, exist_ok=True)
+
+    def work(connection: Connection) -> None:
+        from alembic import command  # noqa: PLC0415 - 100 ms that only a migration pays
+        from alembic.config import Config  # noqa: PLC0415 - the same
+
+        config = Config()
+        config.set_main_option("script_location", "services.store:migrations")
+        config.attributes["connection"] = connection
+        step(command, config)
+
     try:
-        await database.write(lambda connection: _migrate(connection, revision), "upgrade")
+        await database.write(work, "upgrade")
     finally:
         await database.close()
-
-
-def _migrate(connection: Connection, revision: str) -> None:
-    from alembic import command  # noqa: PLC0415 - 100 ms that only an upgrade pays
-    from alembic.config import Config  # noqa: PLC0415 - the same
-
-    config = Config()
-    config.set_main_option("script_location", "services.store:migrations")
-    config.attributes["connection"] = connection
-    scripted = _revision(connection)
-    if revision != "head" and scripted is not None and revision < scripted:
-        command.downgrade(config, revision)
-    else:
-        command.upgrade(config, revision)
 
 
 def _revision(connection: Connection) -> str | None:

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from services.errors import Unavailable
 from services.store.database import BUSY_SECONDS, LockKind, Work
@@ -66,10 +65,6 @@ class SqliteDatabase:
                     # the thread does one thing after the other: even when this is cancelled, it is
                     # done before the next transaction begins
                     await self._on(self._writing_thread, held.end)
-
-    def insert(self, table: Table) -> sqlite.Insert:
-        """SQLite's INSERT, which has ON CONFLICT."""
-        return sqlite.insert(table)
 
     async def close(self) -> None:
         """Let go of every connection, after what is being done."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -97,41 +97,62 @@ def missing_topic(topic: str, address: KafkaAddress) -> Unavailable:
 
 async def close_producer(producer: AIOKafkaProducer) -> None:
     """Flush and close; give up on what a broker that is away does not take."""
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await producer.stop()
-    except (TimeoutError, KafkaError):
+    if not await _ends_well(producer.stop()):
         await abandon_producer(producer)
 
 
 async def abandon_producer(producer: AIOKafkaProducer) -> None:
     """Close without flushing: whoever still waits for a delivery is told that it failed.
 
-    aiokafka has no such method: its `stop` waits for ever while brokers are down.
+    aiokafka has no such thing: its `stop` waits for ever while brokers are away.
     """
-    producer._closed = True  # noqa: SLF001 - see above
-    sender = producer._sender.sender_task  # noqa: SLF001 - the same
+    producer._closed = True  # noqa: SLF001 - what `stop` does first
+    sender = producer._sender.sender_task  # noqa: SLF001 - what `stop` waits for
     if sender is not None:
         sender.cancel()
-    await producer.client.close()
+    await _ends_well(producer.client.close())
     if sender is not None:
         await asyncio.wait([sender], timeout=_CLOSE_SECONDS)
-    producer._message_accumulator.fail_all(KafkaError("the producer was given up"))  # noqa: SLF001
+    _fail_deliveries(producer._message_accumulator)  # noqa: SLF001 - what waits to be sent
+
+
+def _fail_deliveries(accumulator: Any) -> None:
+    """Tell everybody who waits. aiokafka's own `fail_all` trips over batches that wait for a retry."""
+    gone = KafkaError("the producer was given up")
+    accumulator._exception = gone  # noqa: SLF001 - refuses what comes later
+    batches = {batch for queue in accumulator._batches.values() for batch in queue}  # noqa: SLF001
+    accumulator._pending_batches.update(batches)  # noqa: SLF001 - where their callbacks look
+    for batch in list(accumulator._pending_batches):  # noqa: SLF001 - the same
+        for delivery, _ in batch._msg_futures:  # noqa: SLF001 - what `send` gave
+            if not delivery.done():
+                delivery.set_exception(gone)
+        batch.future.cancel()
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close; without the farewell when the coordinator is away."""
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await consumer.stop()
-    except (TimeoutError, KafkaError):  # `stop` left off half way, and does nothing a second time
-        coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001
-        if coordinator is not None:
-            await coordinator._stop_heartbeat_task()  # noqa: SLF001
-            await coordinator._stop_commit_offsets_refresh_task()  # noqa: SLF001
-        if fetcher is not None:
-            await fetcher.close()
-        await consumer._client.close()  # noqa: SLF001
+    if await _ends_well(consumer.stop()):
+        return
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - `stop` left off
+    if coordinator is not None:
+        await _ends_well(coordinator._stop_heartbeat_task())  # noqa: SLF001
+        await _ends_well(coordinator._stop_commit_offsets_refresh_task())  # noqa: SLF001
+    if fetcher is not None:
+        await _ends_well(fetcher.close())
+    await _ends_well(consumer._client.close())  # noqa: SLF001
+
+
+async def _ends_well(closing: Coroutine[Any, Any, None]) -> bool:
+    """Whether this ends within seconds and without an error.
+
+    In a task of its own: aiokafka lets the cancellation of its inner tasks out, as if we were meant.
+    """
+    task = asyncio.create_task(closing)
+    await asyncio.wait([task], timeout=_CLOSE_SECONDS)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CLOSE_SECONDS)
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 class _SayItOnce(logging.Filter):

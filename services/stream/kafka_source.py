@@ -1,6 +1,7 @@
 """Reading from Kafka as a member of a group: bytes, explicit offsets, in-flight work finished first."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -149,7 +150,7 @@ class _Position(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is 
         self.lost = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._joining_since: float | None = asyncio.get_running_loop().time()
+        self._joining_since: float | None = time.monotonic()
 
     def fetched(self, records: Sequence[Record]) -> None:
         if records and self.lost:  # of the new assignment: what was lost is not told of again
@@ -172,11 +173,11 @@ class _Position(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is 
 
     def waiting_seconds(self) -> float:
         since = self._joining_since
-        return asyncio.get_running_loop().time() - since if since is not None else 0
+        return time.monotonic() - since if since is not None else 0
 
     async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - all of them
         """Let the loop commit what it has in hand before the group goes on without it."""
-        self._joining_since = asyncio.get_running_loop().time()
+        self._joining_since = time.monotonic()
         try:
             async with asyncio.timeout(_FINISH_SECONDS):
                 await self._idle.wait()

@@ -41,7 +41,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Lag(msgspec.Struct, frozen=True):
-    """How far a group has got in a topic: records in all, and records it has not committed yet.
+    """How far a group has got in a topic: records ever appended, and those it has not committed.
 
     `oldest_ms` is the server timestamp of the oldest record still waiting, null when none waits.
     """
@@ -59,6 +59,7 @@ class Publisher(Protocol):
 
         Raises `services.errors.Unavailable` when the outcome is unknown (some may be there):
         publish again, readers absorb the repetition by event id.
+        Raises `services.stream.size.TooLarge`, with nothing appended, for a message over the limit.
         """
 
 

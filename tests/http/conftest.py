@@ -23,12 +23,12 @@ DATA = os.environ.get("EVALRATCHET_TEST_DATA") or Path(__file__).parents[2] / ".
 
 
 @pytest.fixture
-def otlp_data() -> Path:
-    """The folder of real OTLP requests."""
+def otlp_requests() -> list[bytes]:
+    """Real OTLP/JSON requests: traces, logs and metrics."""
     folder = Path(DATA) / "otlp"
     if not folder.is_dir():
         pytest.skip(f"no sample data in {DATA}: set EVALRATCHET_TEST_DATA")
-    return folder
+    return [file.read_bytes() for file in sorted(folder.glob("*.json"))]
 
 
 class RememberingPublisher:
@@ -72,9 +72,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def app(publisher: RememberingPublisher, settings: Settings, metrics: Metrics) -> Any:
-    collector = Collector(
-        publisher, topic="traces", max_message_bytes=2 * settings.max_trace_bytes
-    )
+    collector = Collector(publisher, topic="traces", max_message_bytes=2 * settings.max_trace_bytes)
     return create_capture_app(collector, settings, metrics=metrics)
 
 
@@ -91,7 +89,7 @@ Served = Callable[..., contextlib.AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 def served(app: Any) -> Served:
-    """Serves an application on a real socket: `async with served() as url`."""
+    """Serve an application on a real socket; entering gives its address."""
 
     @contextlib.asynccontextmanager
     async def serving(listen: str = "127.0.0.1:0", what: Any = None) -> AsyncIterator[str]:

@@ -232,7 +232,7 @@ def counted_once() -> Callable[[Asked, Sender, str], None]:
 def wait_until_listening() -> Callable[[str], None]:
     """Waits until a capture address answers."""
 
-    def wait(url: str, seconds: float = 30) -> None:
+    def wait(url: str, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:

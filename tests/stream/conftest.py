@@ -1,7 +1,6 @@
 """What the loop's tests share: two logs, handlers that misbehave, hostile messages."""
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
@@ -190,18 +189,33 @@ def running() -> Callable[[Loop], AbstractAsyncContextManager[asyncio.Task[None]
 
 @pytest.fixture
 def arrived() -> Callable[..., Awaitable[Sequence[Record]]]:
-    """Wait until so many records are in a topic; return all of them."""
+    """Wait until so many records, with a key that starts so, are in a topic; return those."""
 
-    async def arrived(log: Any, topic: str, count: int) -> Sequence[Record]:
+    async def arrived(log: Any, topic: str, count: int, key: bytes = b"") -> Sequence[Record]:
         records: Sequence[Record] = []
         for _ in range(2000):
-            records = await log.browse(topic, limit=10_000)
+            found = await log.browse(topic, limit=10_000)
+            records = [record for record in found if record.key.startswith(key)]
             if len(records) >= count:
                 return records
             await asyncio.sleep(0.005)
         pytest.fail(f"{topic} has {len(records)} records, not {count}")
 
     return arrived
+
+
+@pytest.fixture
+def committed() -> Callable[[Double, int], Awaitable[None]]:
+    """Wait until the loop has committed up to an offset."""
+
+    async def committed(double: Double, offset: int) -> None:
+        for _ in range(2000):
+            if double.committed >= offset:
+                return
+            await asyncio.sleep(0.005)
+        pytest.fail(f"committed up to {double.committed}, not {offset}")
+
+    return committed
 
 
 @pytest.fixture
@@ -213,77 +227,3 @@ def well_formed() -> Callable[[int], Message]:
         return envelope.encode(TraceReceived(event_id=f"e-{number}", trace=trace), "in")
 
     return well_formed
-
-
-_GOOD = b'{"event_id":"e","trace":{"trace_id":"t","project":"airline","metadata":%s}}'
-
-HOSTILE: dict[str, tuple[bytes | None, bytes]] = {
-    "nothing at all": (b"trace/1", b""),
-    "no schema": (None, _GOOD % b"{}"),
-    "a schema from the future": (b"trace/2", _GOOD % b"{}"),
-    "a schema that is no text": (b"\xff\xfe", _GOOD % b"{}"),
-    "a very long schema": (b"x" * 20_000, _GOOD % b"{}"),
-    "another event's schema": (b"case/1", _GOOD % b"{}"),
-    "zeros": (b"trace/1", bytes(1000)),
-    "bytes that are no text": (b"trace/1", b"\xff\xfe\xfd"),
-    "a byte order mark": (b"trace/1", b"\xef\xbb\xbf" + _GOOD % b"{}"),
-    "another encoding": (b"trace/1", (_GOOD % b"{}").decode().encode("utf-16")),
-    "compressed": (b"trace/1", gzip.compress(_GOOD % b"{}")),
-    "cut off": (b"trace/1", (_GOOD % b"{}")[:-3]),
-    "something behind": (b"trace/1", _GOOD % b"{}" + b"{}"),
-    "null": (b"trace/1", b"null"),
-    "a list": (b"trace/1", b"[%s]" % (_GOOD % b"{}")),
-    "a text": (b"trace/1", b'"trace"'),
-    "no trace": (b"trace/1", b'{"event_id":"e"}'),
-    "a trace that is a list": (b"trace/1", b'{"event_id":"e","trace":[]}'),
-    "an empty trace id": (b"trace/1", (_GOOD % b"{}").replace(b'"t"', b'""')),
-    "a trace id of a megabyte": (
-        b"trace/1",
-        (_GOOD % b"{}").replace(b'"t"', b'"%s"' % (b"t" * 1_000_000)),
-    ),
-    "a project that is a path": (b"trace/1", (_GOOD % b"{}").replace(b"airline", b"../../etc")),
-    "a number out of range": (b"trace/1", _GOOD % b'{"n":1e999}'),
-    "not a number": (b"trace/1", _GOOD % b'{"n":NaN}'),
-    "half a surrogate": (b"trace/1", _GOOD % b'{"s":"\\ud800"}'),
-    "a zero in a text": (b"trace/1", _GOOD % b'{"s":"\\u0000"}'),
-    "a number of 4,000 digits": (b"trace/1", _GOOD % (b'{"n":1%s}' % (b"0" * 4000))),
-    "100,000 brackets": (b"trace/1", _GOOD % (b'{"n":%s}' % (b"[" * 100_000))),
-    "nested too deep to read": (b"trace/1", _GOOD % (b'{"n":%s1%s}' % (b"[" * 5000, b"]" * 5000))),
-    **{
-        f"nested {deep} deep": (b"trace/1", _GOOD % (b'{"n":%s1%s}' % (b"[" * deep, b"]" * deep)))
-        for deep in range(880, 1000, 4)  # what can just be read cannot always be written again
-    },
-    "the same field twice": (b"trace/1", _GOOD % b'{"a":1,"a":2}'),
-    "a negative cost of tokens": (
-        b"trace/1",
-        b'{"event_id":"e","trace":{"trace_id":"t","project":"p","tokens_in":-1}}',
-    ),
-    "a step of an unknown type": (
-        b"trace/1",
-        b'{"event_id":"e","trace":{"trace_id":"t","project":"p","steps":[{"type":"magic"}]}}',
-    ),
-    "a date that is none": (
-        b"trace/1",
-        b'{"event_id":"e","trace":{"trace_id":"t","project":"p","started_at":"yesterday"}}',
-    ),
-    "almost as large as messages may be": (
-        b"trace/1",
-        _GOOD % (b'{"s":"%s"}' % (b"x" * (LARGEST_BYTES - 120))),
-    ),
-}
-
-
-def _message(schema: bytes | None, value: bytes) -> Message:
-    headers = () if schema is None else (("schema", schema),)
-    odd = (("traceparent", b"\xff not a parent \x00"), ("dlq.reason", b"an older one"))
-    return Message("in", b"\x00\xff", value, headers + odd)
-
-
-@pytest.fixture(params=HOSTILE)
-def hostile(request: pytest.FixtureRequest) -> Message:
-    return _message(*HOSTILE[request.param])
-
-
-@pytest.fixture
-def all_hostile() -> list[Message]:
-    return [_message(*item) for item in HOSTILE.values()]

@@ -26,7 +26,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _from_settings() -> None:
-    database = open_database(load_settings().store_url, hurried=False)
+    database, _ = open_database(load_settings().store_url, hurried=False)
     await database.write(_run, "upgrade")
     await database.close()
 

@@ -1,0 +1,45 @@
+"""`services.grader.GradeStore`."""
+
+import asyncio
+from collections.abc import Callable
+
+from grade.events import Grade
+from services.grader import Graduate
+from services.store.open import Store
+
+
+def graduate(event: str, weight: float, project: str = "shop") -> Graduate:
+    grade = Grade(severity="high", weight=weight, components={"severity": 0.75, "odd": 0.1 + 0.2})
+    return Graduate(project, event, "p", grade)
+
+
+async def test_the_first_grade_of_an_event_stays(store: Store) -> None:
+    first, second = graduate("a", 0.1), graduate("a", 0.9)
+    assert await store.grades.settle([first]) == {"a": first.grade}
+    assert await store.grades.settle([second, graduate("b", 0.5)]) == {
+        "a": first.grade,
+        "b": graduate("b", 0.5).grade,
+    }
+
+
+async def test_of_two_grades_in_a_batch_one_stays(store: Store) -> None:
+    settled = await store.grades.settle([graduate("a", 0.1), graduate("a", 0.9)])
+    assert settled == await store.grades.settle([graduate("a", 0.7)])
+
+
+async def test_a_batch_may_be_of_several_projects_or_empty(store: Store) -> None:
+    batch = [graduate("a", 0.1), graduate("b", 0.2, "bank")]
+    assert await store.grades.settle(batch) == {"a": batch[0].grade, "b": batch[1].grade}
+    assert await store.grades.settle([]) == {}
+
+
+async def test_workers_at_once_agree(another_store: Callable[[], Store]) -> None:
+    handles = another_store(), another_store()
+
+    async def work(worker: int) -> list[Grade]:
+        batch = [graduate(f"e{n}", worker / 10) for n in range(40)]
+        settled = await handles[worker % 2].grades.settle(batch[:: (-1) ** worker])
+        return [settled[f"e{n}"] for n in range(40)]
+
+    answers = await asyncio.gather(*(work(worker) for worker in range(6)))
+    assert all(answer == answers[0] for answer in answers)

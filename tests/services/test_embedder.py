@@ -1,0 +1,177 @@
+"""What the embedding worker promises whichever model is in it; hashing is loaded in an instant."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import psutil
+import pytest
+
+from dedup.embedding import HASHING_MODEL
+from services import embedder as embedder_module
+from services.embedder import WorkerEmbedder
+from services.errors import Halted, Unavailable
+
+FAULTS = Path(__file__).parent / "worker_faults"
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[WorkerEmbedder]:
+    embedder = WorkerEmbedder(HASHING_MODEL, threads=1)
+    yield embedder
+    await embedder.close()
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The worker, told to encode by a function that some texts make misbehave."""
+    monkeypatch.syspath_prepend(FAULTS)
+    import deadly_encoding  # noqa: PLC0415 - the path is set above, and spawned workers get it
+
+    monkeypatch.setattr(embedder_module, "_encode", deadly_encoding.encode)
+    return deadly_encoding
+
+
+def _process_of(worker: WorkerEmbedder) -> int:
+    assert worker._pool is not None
+    (pid,) = worker._pool._processes
+    return int(pid)
+
+
+def _is_gone(pid: int, *, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _vectors(results: object) -> list[np.ndarray]:
+    assert isinstance(results, list)
+    assert all(isinstance(one, np.ndarray) for one in results), results
+    return results
+
+
+async def test_every_text_gets_its_vector_from_another_process(worker: WorkerEmbedder) -> None:
+    one, two, again = _vectors(await worker.embed(["a text", "another", "a text"]))
+    assert one.dtype == np.float32
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, two)
+    assert worker.space.startswith("hashing-256/")
+    assert _process_of(worker) != os.getpid()
+
+
+async def test_the_space_is_not_guessed_before_the_model_is_loaded(
+    worker: WorkerEmbedder,
+) -> None:
+    with pytest.raises(Unavailable):
+        _ = worker.space
+
+
+async def test_a_worker_that_is_killed_is_started_again(worker: WorkerEmbedder) -> None:
+    before = _vectors(await worker.embed(["a text"]))
+    killed = _process_of(worker)
+    os.kill(killed, signal.SIGKILL)
+    after = _vectors(await worker.embed(["a text"]))
+    assert np.array_equal(before[0], after[0])
+    assert _process_of(worker) != killed
+
+
+async def test_a_text_that_kills_the_worker_is_answered_in_words_and_alone(
+    worker: WorkerEmbedder, deadly: ModuleType
+) -> None:
+    good, bad, also_good = await worker.embed(["a text", "poison", "another"])
+    assert bad == "the embedding worker died 3 times on this text"
+    assert isinstance(good, np.ndarray)
+    assert isinstance(also_good, np.ndarray)
+
+
+async def test_a_text_that_the_worker_never_finishes_is_answered_in_words(
+    worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedder_module, "_DEATHS_ON_ONE_TEXT", 1)
+    await worker.ready()
+    monkeypatch.setattr(embedder_module, "_EMBED_SECONDS", 0.3)
+    (answer,) = await worker.embed(["sleepy"])
+    assert isinstance(answer, str)
+    assert _vectors(await worker.embed(["awake"]))
+
+
+async def test_a_vector_that_is_no_unit_vector_is_answered_in_words(
+    worker: WorkerEmbedder, deadly: ModuleType
+) -> None:
+    """It would be near to everything, or to nothing, for ever."""
+    good, nan, longer = await worker.embed(["a text", "not a number", "too long"])
+    assert isinstance(good, np.ndarray)
+    assert nan == longer
+    assert "not finite and of unit length" in str(nan)
+
+
+async def test_a_model_that_cannot_be_used_halts_with_what_to_do(
+    worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting would not help: nothing about it will change by itself."""
+    monkeypatch.setattr(embedder_module, "_load", deadly.refuse)
+    for _ in range(2):
+        with pytest.raises(Halted, match=r"cannot be loaded with 1 threads\. Choose another"):
+            await worker.ready()
+
+
+async def test_a_worker_that_was_never_started_closes_quietly() -> None:
+    await WorkerEmbedder(HASHING_MODEL, threads=1).close()
+
+
+async def test_closing_stops_the_worker_at_once(worker: WorkerEmbedder) -> None:
+    await worker.ready()
+    pid = _process_of(worker)
+    await worker.close()
+    assert _is_gone(pid, within=5)
+
+
+PARENT = """
+import asyncio, time
+from services.embedder import WorkerEmbedder
+
+async def main():
+    worker = WorkerEmbedder("hashing", threads=1)
+    await worker.ready()
+    print(*worker._pool._processes, flush=True)
+    time.sleep(60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_the_worker_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """Hundreds of megabytes would else stay behind with every crash."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = next(int(line) for line in parent.stdout if line.strip().isdigit())
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        assert _is_gone(worker, within=5)
+
+
+def test_the_serving_process_never_imports_a_model_library() -> None:
+    """It is seconds and hundreds of megabytes: it belongs to the worker."""
+    code = (
+        "import sys, services.up, services.wiring\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'hdbscan', 'sklearn'}\n"
+        "found = heavy & set(sys.modules)\n"
+        "sys.exit(str(found) if found else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
