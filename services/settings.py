@@ -1,9 +1,10 @@
 """Settings: `EVALRATCHET_*` in the environment, over a TOML file, over the defaults here."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -18,6 +19,8 @@ from services.telemetry import LogFormat
 PREFIX = "EVALRATCHET_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_CONFIG = "evalratchet.toml"
+
+_SECRET_VALUE = re.compile(r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
         description="the largest request body, in bytes after decompression",
     )
     retention_days: float = Field(
-        default=7, gt=0, description="how long topics and archived traces are kept"
+        default=7, gt=0, le=36500, description="how long topics and archived traces are kept"
     )
     topic_prefix: str = Field(
         default="",
@@ -163,17 +166,19 @@ class Settings(BaseSettings):
 
 
 def mask_url(url: str) -> str:
-    """The URL with its password, and every query value that names a secret, as `***`."""
-    parts = urlsplit(url)
-    credentials, at, host = parts.netloc.rpartition("@")
+    """The URL with its password, and every query value that names a secret, as `***`.
+
+    Any text is taken. A password may hold what should have been percent-encoded (drivers take it,
+    so people write it), so everything between the first colon and the last @ is one.
+    """
+    scheme, colons, rest = url.partition("://")
+    if not colons:
+        return url
+    credentials, at, place = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    netloc = f"{user}{':***' if colon else ''}{at}{host}"
-    secret = ("password", "secret", "token", "key")
-    query = "&".join(
-        f"{name}={'***' if any(word in name.lower() for word in secret) else values[-1]}"
-        for name, values in parse_qs(parts.query, keep_blank_values=True).items()
-    )
-    return parts._replace(netloc=netloc, query=query).geturl() if parts.scheme else url
+    shown = f"{user}{':***' if colon else ''}{at}{place}"
+    masked = _SECRET_VALUE.sub(r"\1***", shown)
+    return f"{scheme}://{masked}"
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -204,7 +209,8 @@ def unknown_variables() -> list[str]:
 def _explain(item: Any) -> str:
     name = str(item["loc"][0]) if item["loc"] else "settings"
     value = item.get("input")
-    shown = "***" if name in {"stream", "store"} and "://" in str(value) else repr(value)
+    secret = name in {"stream", "store"} and not {":", "@"}.isdisjoint(str(value))
+    shown = "***" if secret else repr(value)
     field = Settings.model_fields.get(name)
     allowed = field.description if field else f"one of {', '.join(Settings.model_fields)}"
     return f"{PREFIX}{name.upper()}={shown}: {item['msg']}. It is {allowed}."

@@ -22,6 +22,7 @@ _touch_trace = merging(
     revision="trace.revision + excluded.revision",
     due_ms="excluded.due_ms",
     last_ms="excluded.last_ms",
+    pieces="trace.pieces + excluded.pieces",
     bytes="trace.bytes + excluded.bytes",
 )
 
@@ -71,10 +72,7 @@ class TraceArchive:
                 grown[key[:2]] += sizes[key]
             keys = sorted(touched)
             if keys:
-                traces = [
-                    _trace_row(key, max(touched[key], 1), grown[key], now_ms, due_ms)
-                    for key in keys
-                ]
+                traces = [_trace_row(key, touched[key], grown[key], now_ms, due_ms) for key in keys]
                 connection.execute(_touch_trace, traces)
                 self._claims.prepare(connection, keys)
             return len(added)
@@ -106,9 +104,9 @@ class TraceArchive:
 
         def work(connection: Connection) -> int:
             keys = [(row.project, row.trace_id) for row in connection.execute(old)]
-            if keys:
-                for table in (trace_piece, trace_hand, trace):
-                    connection.execute(delete(table).where(among(table, keys)))
+            for table in (trace_piece, trace_hand, trace):
+                for condition in among(table, keys):
+                    connection.execute(delete(table).where(condition))
             return len(keys)
 
         return await self._database.write(work)
@@ -134,10 +132,11 @@ def _trace_row(key: TraceKey, pieces: int, size: int, now_ms: int, due_ms: int) 
     return {
         "project": key[0],
         "trace_id": key[1],
-        "revision": pieces,
+        "revision": max(pieces, 1),
         "failed": False,
         "due_ms": due_ms,
         "first_ms": now_ms,
         "last_ms": now_ms,
+        "pieces": pieces,
         "bytes": size,
     }

@@ -3,7 +3,19 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
 
 from services.scorer import ArchivedPiece, Claim, DueTrace
 from services.store.database import Database
@@ -56,7 +68,7 @@ class LoneClaims:
             rows = connection.execute(due(now_ms, limit + len(self._in_hand))).all()
             free = [row for row in rows if (row.project, row.trace_id) not in self._in_hand]
             chosen = fitting(free[:limit])
-            return chosen, connection.execute(pieces_of(chosen)).all() if chosen else ()
+            return chosen, pieces_of(connection, chosen)
 
         chosen, pieces = await self._database.read(find)
         return _LoneClaim(self._database, await assembled(chosen, pieces), self._in_hand)
@@ -90,9 +102,8 @@ class _LoneClaim:
 
 def due(now_ms: int, limit: int) -> Select[Any]:
     """Due traces, longest due first."""
-    columns = trace.c.project, trace.c.trace_id, trace.c.revision, trace.c.failed, trace.c.bytes
     order = trace.c.due_ms, trace.c.project, trace.c.trace_id
-    return select(*columns).where(trace.c.due_ms <= now_ms).order_by(*order).limit(limit)
+    return select(trace).where(trace.c.due_ms <= now_ms).order_by(*order).limit(limit)
 
 
 def fitting(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
@@ -105,17 +116,29 @@ def fitting(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     return rows
 
 
-def among(table: Any, keys: Sequence[TraceKey]) -> Any:
-    """The condition that a row belongs to one of these traces."""
-    return tuple_(table.c.project, table.c.trace_id).in_(keys)
+def among(table: Table, keys: Sequence[TraceKey]) -> list[ColumnElement[bool]]:
+    """Conditions, one a project, that together choose the rows of these traces.
+
+    One condition on pairs would say the same, but neither database finds its index for it.
+    """
+    projects: dict[str, list[str]] = {}
+    for project, trace_id in keys:
+        projects.setdefault(project, []).append(trace_id)
+    return [
+        and_(table.c.project == project, table.c.trace_id.in_(trace_ids))
+        for project, trace_ids in projects.items()
+    ]
 
 
-def pieces_of(traces: Sequence[Row[Any]]) -> Select[Any]:
+def pieces_of(connection: Connection, traces: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The pieces of these traces, in order of arrival."""
     keys = [(row.project, row.trace_id) for row in traces]
-    columns = ("project", "trace_id", "event_id", "schema", "packing", "body")
-    wanted = select(*(trace_piece.c[name] for name in columns)).where(among(trace_piece, keys))
-    return wanted.order_by(trace_piece.c.seq)
+    rows = [
+        row
+        for condition in among(trace_piece, keys)
+        for row in connection.execute(select(trace_piece).where(condition))
+    ]
+    return sorted(rows, key=lambda row: row.seq)
 
 
 async def assembled(traces: Sequence[Row[Any]], pieces: Sequence[Row[Any]]) -> list[DueTrace]:

@@ -1,9 +1,10 @@
 """Taking due traces in hand on PostgreSQL, where many workers do."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, and_
+from sqlalchemy import Connection, Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.errors import Unavailable
@@ -46,14 +47,23 @@ class LockedClaims:
             .join(trace_hand, and_(*same))
             .with_for_update(of=trace_hand, skip_locked=True)
         )
+
+        def look(connection: Connection) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
+            keys = [(row.project, row.trace_id) for row in connection.execute(lock)]
+            still_due = [
+                row
+                for condition in among(trace, keys)
+                for row in connection.execute(
+                    select(trace).where(condition, trace.c.due_ms <= now_ms)
+                )
+            ]
+            chosen = fitting(sorted(still_due, key=lambda row: row.due_ms))
+            return chosen, pieces_of(connection, chosen)
+
         with self._database.guarded():
             connection = await self._database.connect()
             try:
-                keys = [(row.project, row.trace_id) for row in await connection.execute(lock)]
-                still_due = due(now_ms, limit).where(among(trace, keys))
-                chosen = fitting((await connection.execute(still_due)).all()) if keys else ()
-                pieces = (await connection.execute(pieces_of(chosen))).all() if chosen else ()
-                traces = await assembled(chosen, pieces)
+                traces = await assembled(*await connection.run_sync(look))
             except BaseException:
                 await _let_go(connection)
                 raise

@@ -1,14 +1,15 @@
 """What people and CI jobs ask: each answer is one statement, so that it is of one moment."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, false, func, select, true
+from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, and_, false, func, select, true
 
 from promote.case import CaseSet
 from services.reading import KeptCase, Member, PatternRow, Totals
 from services.store.database import Database
-from services.store.tables import eval_case, occurrence, pattern, project, trace, trace_piece
+from services.store.tables import eval_case, occurrence, pattern, project, trace
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -23,19 +24,29 @@ class StoreReader:
     async def totals(self, project: str | None = None) -> Totals:
         """Counts, of one project or of all. Raises `Unavailable`."""
         sets = get_args(CaseSet)
-        counts = {
-            "pieces": _counted(trace_piece, project),
-            "traces": _counted(trace, project),
-            "traces_waiting": _counted(trace, project, trace.c.due_ms.is_not(None)),
-            "failures": _counted(trace, project, trace.c.failed),
-            "patterns": _counted(pattern, project),
-            "occurrences": _counted(occurrence, project),
-            "cases": _counted(eval_case, project),
-        } | {f"set_{name}": _counted(eval_case, project, eval_case.c.set == name) for name in sets}
-        query = select(*(count.label(name) for name, count in counts.items()))
-        row = dict((await self._rows(query))[0]._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-        by_set = {name: row.pop(f"set_{name}") for name in sets}
-        return Totals(**row, cases_by_set=by_set)
+        parts = [
+            _counted(
+                trace,
+                project,
+                pieces=func.coalesce(func.sum(trace.c.pieces), 0),
+                traces=func.count(),
+                traces_waiting=func.count(trace.c.due_ms),
+                failures=func.count().filter(trace.c.failed),
+            ),
+            _counted(pattern, project, patterns=func.count()),
+            _counted(occurrence, project, occurrences=func.count()),
+            _counted(
+                eval_case,
+                project,
+                cases=func.count(),
+                **{f"set_{name}": func.count().filter(eval_case.c.set == name) for name in sets},
+            ),
+        ]
+        beside = reduce(lambda left, right: left.join(right, true()), parts[1:], parts[0])
+        (row,) = await self._rows(select(*parts).select_from(beside))
+        counts = {name: int(count) for name, count in row._mapping.items()}  # noqa: SLF001 - SQLAlchemy's public name
+        by_set = {name: counts.pop(f"set_{name}") for name in sets}
+        return Totals(**counts, cases_by_set=by_set)
 
     async def projects(self) -> Sequence[str]:
         """Every project that sent anything, in alphabetical order. Raises `Unavailable`."""
@@ -119,9 +130,10 @@ def _of(table: Table, project: str | None) -> ColumnElement[bool]:
     return true() if project is None else table.c.project == project
 
 
-def _counted(table: Table, project: str | None, *wanted: ColumnElement[bool]) -> Any:
-    query = select(func.count()).select_from(table).where(_of(table, project), *wanted)
-    return query.scalar_subquery()
+def _counted(table: Table, project: str | None, **counts: ColumnElement[Any]) -> Subquery:
+    """One row of counts, from one pass over a table."""
+    columns = [count.label(name) for name, count in counts.items()]
+    return select(*columns).select_from(table).where(_of(table, project)).subquery()
 
 
 def _starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:

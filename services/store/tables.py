@@ -46,21 +46,21 @@ trace = Table(
     Column("due_ms", BigInteger),  # null: settled, until something comes for it again
     Column("first_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
+    Column("pieces", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),  # of all pieces; bounds what one claim loads
     sqlite_with_rowid=False,
 )
 _due = text("due_ms IS NOT NULL")
 _settled = text("due_ms IS NULL")
-_failed = text("failed")
 Index(
     "ix_trace_due",
     trace.c.due_ms,
     trace.c.project,
+    trace.c.trace_id,
     postgresql_where=_due,
     sqlite_where=_due,
 )
 Index("ix_trace_settled", trace.c.last_ms, postgresql_where=_settled, sqlite_where=_settled)
-Index("ix_trace_failed", trace.c.project, postgresql_where=_failed, sqlite_where=_failed)
 
 trace_hand = (
     Table(  # PostgreSQL only: the row a worker locks while it has the trace in hand. A lock
@@ -144,7 +144,7 @@ occurrence = Table(
     UniqueConstraint("project", "event_id"),
     ForeignKeyConstraint(["project", "pattern_id"], ["pattern.project", "pattern.pattern_id"]),
     Index("ix_occurrence_project", "project", "seq"),
-    Index("ix_occurrence_pattern", "pattern_id", "seq"),
+    Index("ix_occurrence_pattern", "pattern_id", "project", "seq"),
 )
 
 grade = Table(

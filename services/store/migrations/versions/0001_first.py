@@ -67,14 +67,18 @@ def _archive() -> None:
         sa.Column("due_ms", sa.BigInteger(), nullable=True),
         sa.Column("first_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_ms", sa.BigInteger(), nullable=False),
+        sa.Column("pieces", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "trace_id", name="pk_trace"),
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "ix_trace_due", "trace", ["due_ms", "project"], unique=False, **_where("due_ms IS NOT NULL")
+        "ix_trace_due",
+        "trace",
+        ["due_ms", "project", "trace_id"],
+        unique=False,
+        **_where("due_ms IS NOT NULL"),
     )
-    op.create_index("ix_trace_failed", "trace", ["project"], unique=False, **_where("failed"))
     op.create_index(
         "ix_trace_settled", "trace", ["last_ms"], unique=False, **_where("due_ms IS NULL")
     )
@@ -180,7 +184,9 @@ def _occurrences() -> None:
         sa.PrimaryKeyConstraint("seq", name="pk_occurrence"),
         sa.UniqueConstraint("project", "event_id", name="uq_occurrence_project_event_id"),
     )
-    op.create_index("ix_occurrence_pattern", "occurrence", ["pattern_id", "seq"], unique=False)
+    op.create_index(
+        "ix_occurrence_pattern", "occurrence", ["pattern_id", "project", "seq"], unique=False
+    )
     op.create_index("ix_occurrence_project", "occurrence", ["project", "seq"], unique=False)
 
 
