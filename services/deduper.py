@@ -8,7 +8,7 @@ store, so that two workers on the same failures never make twins.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 import numpy as np
@@ -87,6 +87,8 @@ class Embedder(Protocol):
 class Deduper:
     """Handler of the dedup loop."""
 
+    accepts = (Failure,)
+
     def __init__(self, store: PatternStore, embedder: Embedder, policies: Policies) -> None:
         """The index starts empty and fills itself from the store."""
         self._store = store
@@ -101,9 +103,8 @@ class Deduper:
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Assign a batch, all failures of one project in one locked step."""
         projects: defaultdict[str, list[Failure]] = defaultdict(list)
-        for event in events:
-            if isinstance(event, Failure):
-                projects[event.project].append(event)
+        for failure in cast("Sequence[Failure]", events):
+            projects[failure.project].append(failure)
         outcomes: dict[str, Outcome] = {}
         for project, failures in projects.items():
             outcomes.update(await self._assign_project(project, failures))

@@ -100,6 +100,8 @@ class WorkerEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
         """For each text its vector (float32, unit length), or in words why it has none."""
+        if not texts:
+            return []
         try:
             return _checked(await self._run(list(texts)))
         except (BrokenProcessPool, TimeoutError):

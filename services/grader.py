@@ -1,7 +1,7 @@
 """grade: how much does this failure weigh, and why?"""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -33,6 +33,8 @@ class GradeStore(Protocol):
 class Grader:
     """Handler of the grade loop."""
 
+    accepts = (Assigned,)
+
     def __init__(self, store: GradeStore) -> None:
         """Keep grades in `store`."""
         self._store = store
@@ -42,7 +44,7 @@ class Grader:
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Grade a batch; an event that was graded before keeps its grade."""
-        assigned = [event for event in events if isinstance(event, Assigned)]
+        assigned = cast("Sequence[Assigned]", events)
         winners = await self._store.settle(
             [Graduate(a.project, a.event_id, a.assignment.pattern_id, grade(a)) for a in assigned]
         )

@@ -12,7 +12,7 @@ State = Literal[
     "halted",  # it stopped itself; the detail says why
 ]
 
-STUCK_SECONDS = 300.0  # longer than any batch: the slowest is a model that loads from a cold disk
+STUCK_SECONDS = 600.0  # twice the longest wait of any batch: a model that loads from a cold disk
 
 
 class StageHealth(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -41,6 +41,8 @@ class CaseStore(Protocol):
 class Promoter:
     """Handler of the promote loop."""
 
+    accepts = (Graded,)
+
     def __init__(
         self, store: CaseStore, policies: Policies, *, clock: Callable[[], datetime]
     ) -> None:
@@ -55,9 +57,8 @@ class Promoter:
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Promote a batch, one transaction a project."""
         projects: defaultdict[str, list[Graded]] = defaultdict(list)
-        for event in events:
-            if isinstance(event, Graded):
-                projects[event.project].append(event)
+        for one in cast("Sequence[Graded]", events):
+            projects[one.project].append(one)
         made: dict[str, Case] = {}
         for project, graded in projects.items():
             policy = (await self._policies.of(project)).promotion

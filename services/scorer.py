@@ -9,13 +9,21 @@ late span) makes its trace due again: late is the same path as early.
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 import structlog
 from capture.assemble import assemble
 
-from capture.events import Failure, Piece, PieceBody, TraceSettled
+from capture.events import (
+    Failure,
+    FeedbackReceived,
+    Piece,
+    PieceBody,
+    SpansReceived,
+    TraceReceived,
+    TraceSettled,
+)
 from capture.ids import derive_id, failure_event_id
 from capture.scorers import examine, is_experiment, severity_of
 from services.policy import Policies
@@ -90,6 +98,8 @@ class Archive(Protocol):
 
 class Intake:
     """Handler of the first loop: every piece goes to its trace in the archive."""
+
+    accepts = (TraceReceived, SpansReceived, FeedbackReceived, TraceSettled)
 
     def __init__(
         self, archive: Archive, *, settle_seconds: float, clock_ms: Callable[[], int]
@@ -182,6 +192,8 @@ class Settling:
 class Scoring:
     """Handler of the second loop: did this trace fail?"""
 
+    accepts = (TraceSettled,)
+
     def __init__(
         self,
         policies: Policies,
@@ -199,7 +211,7 @@ class Scoring:
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Score each trace once."""
-        return [await self._decide(event) for event in events if isinstance(event, TraceSettled)]
+        return [await self._decide(event) for event in cast("Sequence[TraceSettled]", events)]
 
     async def _decide(self, event: TraceSettled) -> Outcome:
         if event.already_failed:

@@ -23,7 +23,8 @@ fi
 
 echo "==> setup: installing pinned requirements into .venv (torch makes it 6 GB; a minute or two the first time)"
 [ -x .venv/bin/python ] || .uv/bin/uv venv -q --python "$python" .venv
-.uv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements/dev.txt
+.uv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements/dev.txt
 .uv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --editable .
+.venv/bin/python -m compileall -q services capture dedup grade promote
 touch .venv/.complete
 echo "==> setup: done; the command is .venv/bin/evalratchet"

@@ -1,10 +1,21 @@
 """What people and CI jobs ask: each answer is one statement, so that it is of one moment."""
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, and_, false, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    false,
+    func,
+    select,
+    true,
+)
 
 from promote.case import CaseSet
 from services.reading import KeptCase, Member, PatternRow, Totals
@@ -42,7 +53,9 @@ class StoreReader:
                 **{f"set_{name}": func.count().filter(eval_case.c.set == name) for name in sets},
             ),
         ]
-        beside = reduce(lambda left, right: left.join(right, true()), parts[1:], parts[0])
+        beside: FromClause = parts[0]
+        for part in parts[1:]:
+            beside = beside.join(part, true())
         (row,) = await self._rows(select(*parts).select_from(beside))
         counts = {name: int(count) for name, count in row._mapping.items()}  # noqa: SLF001 - SQLAlchemy's public name
         by_set = {name: counts.pop(f"set_{name}") for name in sets}

@@ -69,16 +69,6 @@ class KafkaSource:
                 self._log.info("partitions_lost_before_commit", partitions=len(offsets))
         self._position.finished(offsets)
 
-    async def rewind(self) -> None:
-        """Seek back to the first record of each partition that was fetched and not committed."""
-        if self._consumer is not None and not self._position.lost:
-            for partition, offset in self._position.in_flight.items():
-                try:
-                    self._consumer.seek(partition, offset)
-                except IllegalStateError:  # another member has it now
-                    continue
-        self._position.forget()
-
     async def close(self) -> None:
         """Leave the group (a static member is expected back instead)."""
         await self._drop()

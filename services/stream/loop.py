@@ -26,6 +26,10 @@ T = TypeVar("T")
 class Handler(Protocol):
     """A stage's decisions, without any delivery."""
 
+    @property
+    def accepts(self) -> tuple[type, ...]:
+        """The kinds of event that have a place in this stage's topic; others are dead letters."""
+
     async def ready(self) -> None:
         """Return when work can start (a model is loaded, say). Raises `Unavailable`."""
 
@@ -147,11 +151,17 @@ class Loop:
         readable: list[tuple[Record, Event]] = []
         for record in records:
             try:
-                readable.append((record, envelope.decode(record)))
+                event = envelope.decode(record)
             except envelope.UnknownSchema as error:
                 decided.append((record, DeadLetter("unknown_schema", str(error))))
             except Undecodable as error:
                 decided.append((record, DeadLetter("undecodable", str(error))))
+            else:
+                fits: bool = isinstance(event, self._handler.accepts)
+                if fits:
+                    readable.append((record, event))
+                else:
+                    decided.append((record, _misplaced(record)))
         decided.extend(await self._patiently(lambda: self._handle(readable)))
         decided.sort(key=lambda pair: (pair[0].partition, pair[0].offset))  # a key's order is kept
         await self._deliver(decided)
@@ -262,6 +272,11 @@ class Loop:
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         return await patiently(work, stop=self._stop, log=self._log, on_wait=self._metrics.touch)
+
+
+def _misplaced(record: Record) -> DeadLetter:
+    detail = f"{record.header('schema')} has no place in {record.topic}"
+    return DeadLetter("unexpected_schema", detail)
 
 
 def _position(record: Record) -> str:

@@ -15,6 +15,7 @@ SkipReason = Literal[
 DeadLetterReason = Literal[
     "undecodable",  # the bytes are not the event their header claims
     "unknown_schema",  # a schema this version does not know
+    "unexpected_schema",  # a schema this version knows, in a topic where it has no place
     "handler_error",  # the handler raised on this event alone
     "kills_process",  # the process died while handling it, again and again
     "too_large",  # what it became does not fit into the next topic

@@ -79,9 +79,6 @@ class Source(Protocol):
         delivered again. Raises `Unavailable`.
         """
 
-    async def rewind(self) -> None:
-        """Forget what was fetched and not committed, so that the next fetch gives it again."""
-
     async def close(self) -> None:
         """Leave; what was fetched and not committed will be delivered again, to somebody."""
 

@@ -209,10 +209,6 @@ class SqliteSource:
             done = max(record.offset for record in records) + 1
             await self._stream.writer.run(lambda db: log.commit(db, self.topic, self._group, done))
 
-    async def rewind(self) -> None:
-        """Go back to what was committed."""
-        self._next = None
-
     async def close(self) -> None:
         """Leave."""
         self._stream.forget(self)

@@ -96,6 +96,7 @@ class Wrapping:
 
     def __init__(self) -> None:
         self.batches: list[Sequence[Event]] = []
+        self.accepts = (object,)
 
     async def ready(self) -> None:
         return

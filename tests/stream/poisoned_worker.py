@@ -20,6 +20,8 @@ from services.telemetry import Metrics, configure_logging
 class Killed:
     """A stage whose process dies over the poison."""
 
+    accepts = (object,)
+
     async def ready(self):
         """Nothing to wait for."""
 

@@ -19,6 +19,7 @@ class Deciding:
     def __init__(self, decide):
         self._decide = decide
         self.calls = 0
+        self.accepts = (object,)
 
     async def ready(self):
         return

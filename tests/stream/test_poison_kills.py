@@ -17,6 +17,8 @@ WORKER = Path(__file__).with_name("poisoned_worker.py")
 class Dying:
     """Dies of one event, as a process does: nothing after that line runs."""
 
+    accepts = (object,)
+
     async def ready(self):
         return
 

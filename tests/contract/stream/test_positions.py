@@ -35,24 +35,6 @@ async def test_fetches_go_on_without_commits(installation, stream, values):
     assert (await stream.lag(installation.topic, installation.group)).waiting == 0
 
 
-async def test_rewind_gives_again_what_was_not_committed(installation, stream, drain, values):
-    keys = [b"key-%d" % n for n in range(9)]
-    await stream.publish([Message(installation.topic, key, key) for key in keys])
-    source = stream.source(installation.topic, installation.group)
-    await source.commit(await drain(source, 9))
-    await stream.publish([Message(installation.topic, key, b"again") for key in keys])
-    await drain(source, 9)
-    await source.rewind()
-    assert values(await drain(source, 9)) == [b"again"] * 9
-
-
-async def test_rewind_before_any_fetch_does_nothing(installation, stream, drain, values):
-    await stream.publish(installation.messages(b"1"))
-    source = stream.source(installation.topic, installation.group)
-    await source.rewind()
-    assert values(await drain(source, 1)) == [b"1"]
-
-
 async def test_groups_do_not_know_of_each_other(installation, stream, drain, values):
     await stream.publish(installation.messages(b"1", b"2"))
     one = stream.source(installation.topic, installation.group)
