@@ -38,7 +38,7 @@ def make_trace(number: int, *, failing: bool, project: str = "bench") -> dict[st
     rng = random.Random(number)
     subject = " ".join(rng.sample(_WORDS, 6))
     question = f"{rng.choice(_OPENERS)} {subject}?"
-    prose = " ".join(rng.choices(_WORDS, k=105))
+    prose = " ".join(rng.choices(_WORDS, k=92))
     return {
         "trace_id": f"{project}-{number:08d}",
         "project": project,

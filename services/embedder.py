@@ -24,7 +24,19 @@ _EMBED_SECONDS = 120.0  # 200 texts of 250 tokens take 8 s on two cores
 _DEATHS_ON_ONE_TEXT = 3  # the worker may be killed for another reason once, not three times
 _NICENESS = 10  # the model may have every processor that capture does not want
 
+_TRACKER_FILTER = "ignore:resource_tracker"
+
 _model: Model | None = None  # of the worker process
+
+
+def _hush_the_resource_tracker() -> None:
+    """multiprocessing's tracker tidies up after a worker that was killed; it need not say so.
+
+    It is a process of its own that reads warning filters from the environment alone.
+    """
+    filters = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
+    if _TRACKER_FILTER not in filters:
+        os.environ["PYTHONWARNINGS"] = ",".join([*filters, _TRACKER_FILTER])
 
 
 def _start_worker() -> None:
@@ -77,6 +89,7 @@ class WorkerEmbedder:
     def start(self) -> None:
         """Start loading the model, without waiting for it."""
         if self._pool is None:
+            _hush_the_resource_tracker()
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
             self._loading = self._pool.submit(_load, self._name, self._threads)

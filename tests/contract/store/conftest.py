@@ -1,6 +1,8 @@
 """The store on both databases, with tables, empty, and as many handles on it as a test wants."""
 
+import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +18,6 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the store's tables, to copy."""
-    import asyncio  # noqa: PLC0415
-    import threading  # noqa: PLC0415
-
     path = tmp_path_factory.mktemp("template") / "store.db"
     work = upgrade(f"sqlite+aiosqlite:///{path}")
     thread = threading.Thread(target=asyncio.run, args=[work])
