@@ -15,6 +15,7 @@ import psutil
 from workload import encoded, make_trace, percentile, server, wait_until_answers
 
 _CONNECTIONS = 16
+_REST_SECONDS = 10.0  # the steady state is asked for, not what a burst of batches leaves behind
 _HEAD = (
     "POST /v1/captures HTTP/1.1\r\nhost: evalratchet\r\ncontent-type: application/json\r\n"
     "content-length: {length}\r\n\r\n"
@@ -91,6 +92,7 @@ def main() -> None:
             batches(url, process, 20)
             cost, rate = batches(url, process, chosen.batches)
             print(f"{name}: {cost:.3f} ms CPU a trace, {rate:,.0f} traces/s (batches of 100)")
+            time.sleep(_REST_SECONDS)
             waited = asyncio.run(singles(url, chosen.singles, chosen.rate))
             p50, p99 = percentile(waited, 0.5), percentile(waited, 0.99)
             print(f"{name}: single post p50 {p50:.2f} ms, p99 {p99:.2f} ms at {chosen.rate}/s")

@@ -20,7 +20,13 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).parent / "evalratchet"
 
-_WORDS = ["refund", "order", "parcel", "delivery", "invoice", "card", "payment", "account", "password", "reset", "tracking", "return", "exchange", "size", "colour", "warranty", "repair", "address", "change", "cancel", "subscription", "renew", "voucher", "discount", "balance", "statement", "transfer", "limit", "charge", "fee", "currency", "delay", "missing", "damaged", "wrong"]
+_WORDS = (
+    *("refund", "order", "parcel", "delivery", "invoice", "card", "payment", "account"),
+    *("password", "reset", "tracking", "return", "exchange", "size", "colour", "warranty"),
+    *("repair", "address", "change", "cancel", "subscription", "renew", "voucher", "discount"),
+    *("balance", "statement", "transfer", "limit", "charge", "fee", "currency", "delay"),
+    *("missing", "damaged", "wrong"),
+)
 _OPENERS = (
     "Where is my",
     "Why was I charged for the",
@@ -95,7 +101,9 @@ def server(*arguments: str, **settings: str) -> Iterator[tuple[str, psutil.Proce
         "EVALRATCHET_LOG_LEVEL": "WARNING",
         **{f"EVALRATCHET_{name.upper()}": value for name, value in settings.items()},
     }
-    subprocess.run([COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True
+    )
     started = subprocess.Popen([COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
     try:
         yield f"http://{address}", psutil.Process(started.pid), home

@@ -30,7 +30,7 @@ _model: Model | None = None  # of the worker process
 
 
 def _hush_the_resource_tracker() -> None:
-    """multiprocessing's tracker tidies up after a worker that was killed; it need not say so.
+    """Multiprocessing's tracker tidies up after a worker that was killed; it need not say so.
 
     It is a process of its own that reads warning filters from the environment alone.
     """

@@ -13,8 +13,8 @@ from typing import Protocol, cast
 
 import msgspec
 import structlog
-from capture.assemble import assemble
 
+from capture.assemble import assemble
 from capture.events import (
     Failure,
     FeedbackReceived,
@@ -69,8 +69,8 @@ class Claim(Protocol):
     async def settle(self, failed: Sequence[bool]) -> None:
         """Say of each trace whether it failed, and let go. A failed trace stays failed.
 
-        A trace whose revision has moved on stays due. When the claim was lost (the database went
-        away), returns quietly: the traces are still due. Raises `Unavailable`.
+        A trace whose revision has moved on stays due. A claim that was lost meanwhile (the database
+        went away) settles all the same, by revision. Raises `Unavailable`; settle again then.
         """
 
     async def abandon(self) -> None:
@@ -85,8 +85,8 @@ class Archive(Protocol):
     ) -> int:
         """Keep pieces (each once, by project, trace and event id); return how many were new.
 
-        Traces that gained a piece become due at `due_ms`; with `again`, all of them do.
-        Raises `Unavailable`.
+        Traces that gained a piece become due at `due_ms`; with `again` all of them do, and none
+        counts as failed any more: what came of it before was a dead letter. Raises `Unavailable`.
         """
 
     async def claim_due(self, *, now_ms: int, limit: int) -> Claim:

@@ -78,6 +78,13 @@ class Settings(BaseSettings):
     retention_days: float = Field(
         default=7, gt=0, le=36500, description="how long topics and archived traces are kept"
     )
+    dead_letter_floor: int = Field(
+        default=50,
+        ge=0,
+        le=1_000_000,
+        description="a stage halts when more than this many, and a tenth, of its latest 1000 records "
+        "are dead letters",
+    )
     topic_prefix: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9._-]{0,100}$",
@@ -140,7 +147,7 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """Where the store is, as SQLAlchemy reads it."""
         url = self.store.get_secret_value()
-        return f"sqlite+aiosqlite:///{self.home / 'store.db'}" if url == "sqlite" else url
+        return f"sqlite:///{self.home / 'store.db'}" if url == "sqlite" else url
 
     @property
     def embedded_stream(self) -> bool:

@@ -14,6 +14,7 @@ from services.promoter import Promoter
 from services.scorer import Intake, Scoring, Settling
 from services.settings import Settings
 from services.store.open import Store
+from services.stream.limit import DeadLetterLimit
 from services.stream.loop import Handler, Loop, LoopSettings
 from services.stream.port import Source, Stream
 from services.stream.topics import Stage, Topics
@@ -83,6 +84,7 @@ def _loop(
         max_message_bytes=topics.max_message_bytes(parts.settings.max_trace_bytes),
         batch=batch,
         wait_seconds=_WAIT_SECONDS,
+        limit=DeadLetterLimit(floor=parts.settings.dead_letter_floor),
     )
     return Loop(
         settings,

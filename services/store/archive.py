@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from services.scorer import ArchivedPiece, Claim
 from services.store.claims import Claims, TraceKey, among
@@ -25,6 +25,11 @@ _touch_trace = merging(
     pieces="trace.pieces + excluded.pieces",
     bytes="trace.bytes + excluded.bytes",
 )
+_pardon = (
+    update(trace)
+    .where(trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of"))
+    .values(failed=False)
+)
 
 
 class TraceArchive:
@@ -41,8 +46,8 @@ class TraceArchive:
     ) -> int:
         """Keep pieces (each once, by project, trace and event id); return how many were new.
 
-        Traces that gained a piece become due at `due_ms`; with `again`, all of them do.
-        Raises `Unavailable`.
+        Traces that gained a piece become due at `due_ms`; with `again`, all of them do, and none
+        counts as failed any more. Raises `Unavailable`.
         """
         unique: dict[tuple[str, str, str], ArchivedPiece] = {}
         for one in pieces:
@@ -74,6 +79,8 @@ class TraceArchive:
             if keys:
                 traces = [_trace_row(key, touched[key], grown[key], now_ms, due_ms) for key in keys]
                 connection.execute(_touch_trace, traces)
+                if again:
+                    connection.execute(_pardon, [{"in_project": p, "of": t} for p, t in keys])
                 self._claims.prepare(connection, keys)
             return len(added)
 

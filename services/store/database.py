@@ -2,7 +2,7 @@
 
 A transaction's work is a plain function of a SQLAlchemy connection. On PostgreSQL it runs on
 asyncpg, on SQLite whole on a thread of its own: a file is faster than what it costs to hand every
-single statement to another thread and back (1.2 ms a transaction through aiosqlite, 0.3 ms so).
+single statement to another thread and back (1.2 ms a transaction through an async driver, 0.3 ms so).
 """
 
 from collections.abc import Callable

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from services.errors import Unavailable
 from services.store.database import BUSY_SECONDS, LockKind, Work
 from services.store.faults import translated
+from services.wal import use_wal
 
 T = TypeVar("T")
 
@@ -162,7 +163,7 @@ def _engine(path: Path, *, writes: bool) -> Engine:
     )
     pragmas = ["foreign_keys = ON", "temp_store = MEMORY"]
     if writes:
-        pragmas += ["journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864"]
+        pragmas += ["synchronous = FULL", "journal_size_limit = 67108864"]
     else:
         pragmas += ["query_only = ON"]
     begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
@@ -170,6 +171,8 @@ def _engine(path: Path, *, writes: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # sqlite3 leaves BEGIN to us
+        if writes:
+            use_wal(connection, seconds=BUSY_SECONDS)
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}").close()
 

@@ -37,6 +37,7 @@ class DeadLetterWatch:
             message = (
                 f"{letters} of the latest {seen} records are dead letters, the limit is "
                 f"{self._limit.floor} and {self._limit.ratio:.0%}: nothing of this batch was "
-                f"committed. See `evalratchet dlq list` ({self._topic}), mend the cause, restart."
+                "committed. Mend the cause and restart; to let them through as dead letters "
+                f"({self._topic}), restart once with a higher EVALRATCHET_DEAD_LETTER_FLOOR."
             )
             raise Halted(message)

@@ -9,13 +9,13 @@ import asyncio
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from services.errors import Unavailable
+from services.wal import use_wal
 
 T = TypeVar("T")
 
@@ -138,27 +138,13 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     try:
         if writes:
             connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-            _use_wal(connection)
+            use_wal(connection, seconds=_BUSY_SECONDS)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. Asked by several processes at once, SQLite says `locked` without waiting."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _is_the_files_fault(error: BaseException) -> bool:

@@ -80,7 +80,7 @@ def test_without_any_setting_everything_is_in_one_folder() -> None:
     chosen = load_settings()
     assert chosen.embedded_stream
     assert chosen.stream_url == "sqlite:.evalratchet/stream.db"
-    assert chosen.store_url == "sqlite+aiosqlite:///.evalratchet/store.db"
+    assert chosen.store_url == "sqlite:///.evalratchet/store.db"
     assert chosen.retention_ms == 7 * 24 * 3600 * 1000
 
 

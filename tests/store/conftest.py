@@ -13,7 +13,7 @@ from services.store.open import Store
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database without tables. SQLite's folder is not there yet either."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'new' / 'store.db'}"
+        return f"sqlite:///{tmp_path / 'new' / 'store.db'}"
     server: Any = request.getfixturevalue("postgres")
     url: str = server.create()
     return url

@@ -40,7 +40,7 @@ async def eventually(store: Store) -> None:
 
 @pytest.fixture
 async def file_store(tmp_path: Path, open_at: Callable[[str], Store]) -> Store:
-    store = open_at(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+    store = open_at(f"sqlite:///{tmp_path / 'store.db'}")
     await store.upgrade()
     return store
 
@@ -50,7 +50,7 @@ async def test_a_file_that_another_process_keeps_locked_is_unavailable_and_then_
 ) -> None:
     monkeypatch.setattr("services.store.sqlite.BUSY_SECONDS", 0.2)
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
-    store = Store(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     try:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match=r"store\.db is unavailable: database is locked"):
@@ -93,7 +93,7 @@ async def test_a_lock_that_is_never_left_makes_the_others_unavailable(
 
 
 async def test_no_thread_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
-    store = Store(f"sqlite+aiosqlite:///{tmp_path / 'store.db'}")
+    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
     await store.upgrade()
     await store.reader.totals()
     await store.close()

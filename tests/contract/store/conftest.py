@@ -19,7 +19,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the store's tables, to copy."""
     path = tmp_path_factory.mktemp("template") / "store.db"
-    work = upgrade(f"sqlite+aiosqlite:///{path}")
+    work = upgrade(f"sqlite:///{path}")
     thread = threading.Thread(target=asyncio.run, args=[work])
     thread.start()
     thread.join()
@@ -31,7 +31,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty store of the test's own."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "store.db")
-        return f"sqlite+aiosqlite:///{tmp_path / 'store.db'}"
+        return f"sqlite:///{tmp_path / 'store.db'}"
     url: str = request.getfixturevalue("postgres_url")
     return url
 

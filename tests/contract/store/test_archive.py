@@ -107,6 +107,16 @@ async def test_again_makes_a_trace_due_without_a_new_piece(store: Store) -> None
     assert [trace.trace_id for trace in await due(store)] == ["t"]
 
 
+async def test_again_gives_a_trace_that_counted_as_failed_another_chance(store: Store) -> None:
+    """Its failure may have been a dead letter that is being replayed: it must not be skipped."""
+    await store.archive.add([piece("t", "a"), piece("u", "a")], now_ms=1, due_ms=1)
+    claim = await store.archive.claim_due(now_ms=5, limit=10)
+    await claim.settle([True, True])
+    await store.archive.add([piece("t", "a")], now_ms=6, due_ms=7, again=True)
+    await store.archive.add([piece("u", "b")], now_ms=6, due_ms=7)
+    assert {trace.trace_id: trace.failed for trace in await due(store)} == {"t": False, "u": True}
+
+
 async def test_again_is_not_overlooked_by_a_claim_in_hand(store: Store) -> None:
     await store.archive.add([piece("t", "a")], now_ms=1, due_ms=1)
     claim = await store.archive.claim_due(now_ms=5, limit=10)
