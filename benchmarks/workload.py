@@ -98,13 +98,13 @@ def server(*arguments: str, **settings: str) -> Iterator[tuple[str, psutil.Proce
         "EVALRATCHET_HOME": str(home),
         "EVALRATCHET_LISTEN": address,
         "EVALRATCHET_SETTLE_SECONDS": "0",
-        "EVALRATCHET_LOG_LEVEL": "WARNING",
         **{f"EVALRATCHET_{name.upper()}": value for name, value in settings.items()},
     }
     subprocess.run(
         [COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True
     )
-    started = subprocess.Popen([COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
+    with (home / "log").open("w") as log:
+        started = subprocess.Popen([COMMAND, *arguments], env=environment, stdout=log, stderr=log)
     try:
         yield f"http://{address}", psutil.Process(started.pid), home
     finally:

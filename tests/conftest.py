@@ -42,6 +42,15 @@ def _missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The folder of recorded traces: beside the repository, or where EVALRATCHET_TEST_DATA says."""
+    folder = Path(os.environ.get("EVALRATCHET_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no sample data in {folder}: set EVALRATCHET_TEST_DATA")
+    return folder
+
+
 # --- Kafka ------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,6 @@
 """Real requests, and spans made short."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,18 +8,6 @@ import pytest
 from capture.assemble import assemble
 from capture.events import Span, SpansReceived
 from capture.trace import Trace
-
-DATA = os.environ.get("EVALRATCHET_TEST_DATA") or Path(__file__).parents[2] / "../shared/data"
-
-
-@pytest.fixture
-def data() -> Path:
-    """The folder of sample data."""
-    folder = Path(DATA)
-    if not folder.is_dir():
-        pytest.skip(f"no sample data in {DATA}: set EVALRATCHET_TEST_DATA")
-    return folder
-
 
 MakeSpan = Callable[..., Span]
 

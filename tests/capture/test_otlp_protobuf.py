@@ -43,10 +43,10 @@ def binary(request: Any, body: Any) -> bytes:
     return encoded
 
 
-def test_real_requests_give_the_same_pieces_as_in_json(data: Path) -> None:
+def test_real_requests_give_the_same_pieces_as_in_json(sample_data: Path) -> None:
     """Event ids too: an exporter may change its protocol between two tries."""
     compared = 0
-    for file in sorted((data / "otlp").glob("*.json")):
+    for file in sorted((sample_data / "otlp").glob("*.json")):
         text = file.read_bytes()
         if b'"resourceSpans"' not in text[:100]:
             continue
@@ -66,10 +66,10 @@ def test_real_requests_give_the_same_pieces_as_in_json(data: Path) -> None:
     ],
 )
 def test_real_logs_and_metrics_are_named(
-    data: Path, name: str, request_type: Any, kind: str
+    sample_data: Path, name: str, request_type: Any, kind: str
 ) -> None:
     """They decode as spans without ids, so nothing in the bytes says so by itself."""
-    body = json.loads((data / "otlp" / name).read_bytes())
+    body = json.loads((sample_data / "otlp" / name).read_bytes())
     with pytest.raises(NotTraces, match=f"OTLP {kind} request"):
         decode(binary(request_type(), body))
 

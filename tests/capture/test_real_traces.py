@@ -20,17 +20,17 @@ def traces_in(file: Path) -> list[Trace]:
 
 
 @pytest.fixture
-def by_framework(data: Path) -> dict[str, Trace]:
+def by_framework(sample_data: Path) -> dict[str, Trace]:
     """The first trace of each file of Langfuse's, by framework."""
-    files = (data / "otlp").glob("langfuse_*.json")
+    files = (sample_data / "otlp").glob("langfuse_*.json")
     return {
         file.name.split("-20")[0].removeprefix("langfuse_"): traces_in(file)[0] for file in files
     }
 
 
-def test_every_request_with_traces_gives_input_output_and_model(data: Path) -> None:
+def test_every_request_with_traces_gives_input_output_and_model(sample_data: Path) -> None:
     seen = 0
-    for file in sorted((data / "otlp").glob("*.json")):
+    for file in sorted((sample_data / "otlp").glob("*.json")):
         if file.name in NOT_TRACES:
             with pytest.raises(NotTraces):
                 traces_in(file)
@@ -116,8 +116,8 @@ def test_who_and_where_are_found(by_framework: dict[str, Trace]) -> None:
     assert by_framework["agno"].latency_ms == 6991
 
 
-def test_the_turns_of_an_earlier_conversation_are_steps_in_order(data: Path) -> None:
-    traces = traces_in(data / "otlp" / "openinference_vercel_ai_sdk_v6.otlp.json")
+def test_the_turns_of_an_earlier_conversation_are_steps_in_order(sample_data: Path) -> None:
+    traces = traces_in(sample_data / "otlp" / "openinference_vercel_ai_sdk_v6.otlp.json")
     trace = next(t for t in traces if t.input == "And what is 3 + 3?")
     assert [(step.type, step.content) for step in trace.steps] == [
         ("user", "What is 2 + 2?"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,11 @@ from services.stream import envelope
 from services.stream.port import Message, Record
 from services.telemetry import Metrics
 
-DATA = os.environ.get("EVALRATCHET_TEST_DATA") or Path(__file__).parents[2] / "../shared/data"
-
 
 @pytest.fixture
-def otlp_requests() -> list[bytes]:
+def otlp_requests(sample_data: Path) -> list[bytes]:
     """Real OTLP/JSON requests: traces, logs and metrics."""
-    folder = Path(DATA) / "otlp"
-    if not folder.is_dir():
-        pytest.skip(f"no sample data in {DATA}: set EVALRATCHET_TEST_DATA")
-    return [file.read_bytes() for file in sorted(folder.glob("*.json"))]
+    return [file.read_bytes() for file in sorted((sample_data / "otlp").glob("*.json"))]
 
 
 class RememberingPublisher:
