@@ -16,7 +16,7 @@ MakeSpan = Callable[..., Span]
 def span() -> MakeSpan:
     """A span whose id, parent and times (in milliseconds) are small numbers."""
 
-    def make(  # noqa: PLR0913 - what a span has
+    def make(
         number: int,
         start: int = 0,
         end: int = 0,
