@@ -55,15 +55,23 @@ def _once_each(spans: Iterable[Span]) -> list[Span]:
 
 
 def _completed(native: Trace, told: Trace | None) -> Trace:
-    """The native trace, its gaps filled from spans."""
+    """The native trace, its gaps filled from spans; of what both say, the native word is the last.
+
+    Signals and metadata are gaps one by one: that a run is an experiment, or that it ended in an
+    error, is often told by the spans alone.
+    """
     if told is None:
         return native
     gaps = {
         name: getattr(told, name)
         for name in Trace.__struct_fields__
-        if getattr(native, name) in (None, (), {})
+        if getattr(native, name) in (None, ())
     }
-    return msgspec.structs.replace(native, **gaps)
+    both = {
+        "signals": told.signals + native.signals,
+        "metadata": {**told.metadata, **native.metadata},
+    }
+    return msgspec.structs.replace(native, **(gaps | both))
 
 
 def _with_signals(trace: Trace | None, signals: tuple[Signal, ...]) -> Trace | None:

@@ -1,6 +1,7 @@
 """Ids are derived, not drawn: the same thing sent twice has the same id on every machine."""
 
 import hashlib
+from typing import Literal
 
 import msgspec
 
@@ -25,9 +26,12 @@ def piece_event_id(project: str, trace_id: str, content: bytes) -> str:
     return derive_id("piece", project, trace_id, content)
 
 
-def keyed_event_id(project: str, idempotency_key: str) -> str:
-    """The id of an event whose sender named it with an `Idempotency-Key`."""
-    return derive_id("key", project, idempotency_key)
+def keyed_event_id(kind: Literal["trace", "feedback"], project: str, idempotency_key: str) -> str:
+    """The id of an event whose sender named it with an `Idempotency-Key`.
+
+    A trace and the feedback on it are two things, even when both are sent under the request's id.
+    """
+    return derive_id("key", kind, project, idempotency_key)
 
 
 def failure_event_id(project: str, trace_id: str) -> str:

@@ -10,9 +10,15 @@ from capture.depth import DEEPEST, too_deep
 from capture.events import FeedbackReceived, TraceReceived
 from capture.ids import canonical, keyed_event_id, piece_event_id
 from capture.malformed import UNREADABLE, Malformed, json_trouble
-from capture.trace import ProjectName, Signal, SignalName, Step, Trace, TraceId
-
-_LARGEST_COUNT = (1 << 63) - 1  # what a database's integer holds
+from capture.trace import (
+    LARGEST_COUNT,
+    ProjectName,
+    Signal,
+    SignalName,
+    Step,
+    Trace,
+    TraceId,
+)
 
 RefusalCode = Literal[
     "invalid",  # not what the format asks for
@@ -143,7 +149,7 @@ def _trace_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> Tr
         raise ValueError(message)
     trace = _in_utc(trace)
     event_id = (
-        keyed_event_id(trace.project, idempotency_key)
+        keyed_event_id("trace", trace.project, idempotency_key)
         if idempotency_key is not None
         else piece_event_id(trace.project, trace.trace_id, canonical(trace))
     )
@@ -158,7 +164,7 @@ def _feedback_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) ->
         raise ValueError(message)
     signal = Signal(name=wire.name, value=wire.value, source=wire.source, comment=wire.comment)
     event_id = (
-        keyed_event_id(wire.project, idempotency_key)
+        keyed_event_id("feedback", wire.project, idempotency_key)
         if idempotency_key is not None
         else piece_event_id(wire.project, wire.trace_id, canonical(signal))
     )
@@ -177,8 +183,8 @@ def _check_identity(project: str, trace_id: str) -> None:
 
 def _check_counts(trace: Trace) -> None:
     for name, count in (("tokens_in", trace.tokens_in), ("tokens_out", trace.tokens_out)):
-        if count is not None and count > _LARGEST_COUNT:
-            message = f"{name} is out of range: the largest that can be kept is {_LARGEST_COUNT}"
+        if count is not None and count > LARGEST_COUNT:
+            message = f"{name} is out of range: the largest that can be kept is {LARGEST_COUNT}"
             raise ValueError(message)
 
 

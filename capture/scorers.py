@@ -96,11 +96,6 @@ def examine(trace: Trace, policy: ScoringPolicy) -> Examination:
     return Examination(tuple(signals), tuple(problems))
 
 
-def score(trace: Trace, policy: ScoringPolicy) -> tuple[FailingSignal, ...]:
-    """The failing signals of a trace; none means that it passed."""
-    return examine(trace, policy).signals
-
-
 def severity_of(signals: tuple[FailingSignal, ...]) -> Severity:
     """The worst severity among signals; of none at all, low."""
     return max((s.severity for s in signals), key=SEVERITIES.index, default="low")

@@ -13,12 +13,11 @@ from capture.exchange import answer_of, question_of
 from capture.retelling import retell
 from capture.scorers import ERROR_MESSAGE, ERROR_TYPE
 from capture.spare import spare_attributes
-from capture.trace import Signal, Step, Trace
+from capture.trace import LARGEST_COUNT, Signal, Step, Trace
 from capture.tree import Node, deepest, root_of, trees
 
 _NOT_A_MODEL = frozenset({"", "unknown", "none", "null"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LARGEST_COUNT = (1 << 63) - 1
 _EVALUATION_EVENT = "gen_ai.evaluation.result"
 
 
@@ -87,7 +86,7 @@ def _sum(field: Field, nodes: Sequence[Node]) -> float | None:
 
 def _count(field: Field, nodes: Sequence[Node]) -> int | None:
     total = _sum(field, nodes)
-    return None if total is None or total > _LARGEST_COUNT else int(total)
+    return None if total is None or total > LARGEST_COUNT else int(total)
 
 
 def _counts(node: Node, field: Field) -> bool:

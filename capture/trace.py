@@ -17,6 +17,9 @@ SignalName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
+LARGEST_COUNT = (1 << 63) - 1
+"""Of tokens: what a database's integer holds."""
+
 StepType = Literal["user", "assistant", "tool_call", "tool_result", "retrieval", "reasoning"]
 
 Content = str | dict[str, Any] | list[Any] | None

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _LOAD_SECONDS = 300.0  # a cold disk and a large model; the bundled one takes 5 to 15
 _EMBED_SECONDS = 120.0  # 200 texts of 250 tokens take 8 s on two cores
+_DEATHS = (BrokenProcessPool, TimeoutError, MemoryError)  # of the worker; none is this process's
 _DEATHS_ON_ONE_TEXT = 3  # the worker may be killed for another reason once, not three times
 _NICENESS = 10  # the model may have every processor that capture does not want
 
@@ -76,6 +77,7 @@ class WorkerEmbedder:
         self._threads = threads
         self._pool: ProcessPoolExecutor | None = None
         self._loading: Future[str] | None = None
+        self._loaded: Future[str] | None = None  # the latest loading that ended well
         self._space: str | None = None
 
     @property
@@ -97,19 +99,24 @@ class WorkerEmbedder:
     async def ready(self) -> None:
         """Return when the model is loaded. Raises `Unavailable`; `Halted` when it never will."""
         self.start()
-        if self._loading is None or (self._loading.done() and self._space is not None):
+        if self._loading is None or self._loading is self._loaded:
             return
+        loading = self._loading
         try:
-            space = await self._within(self._loading, _LOAD_SECONDS)
+            space = await self._within(loading, _LOAD_SECONDS)
         except ModelRefused as error:
             raise Halted(str(error)) from error
         except (BrokenProcessPool, TimeoutError) as error:
             self._kill()
             message = "the embedding worker died while it loaded the model; is there enough memory?"
             raise Unavailable(message) from error
+        except Exception as error:  # a disk, or memory: this process has other work than the model
+            self._kill()
+            message = f"the embedding model could not be loaded: {type(error).__name__}: {error}"
+            raise Unavailable(message) from error
         if space != self._space:
             log.info("embedding_model_loaded", space=space)
-        self._space = space
+        self._space, self._loaded = space, loading
 
     async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
         """For each text its vector (float32, unit length), or in words why it has none."""
@@ -117,7 +124,7 @@ class WorkerEmbedder:
             return []
         try:
             return _checked(await self._run(list(texts)))
-        except (BrokenProcessPool, TimeoutError):
+        except _DEATHS:
             log.warning("embedding_worker_died", texts=len(texts))
         results: list[np.ndarray | str] = []
         for text in texts:  # one of them may be what kills it
@@ -134,7 +141,7 @@ class WorkerEmbedder:
         for _ in range(_DEATHS_ON_ONE_TEXT):
             try:
                 return _checked(await self._run([text]))
-            except (BrokenProcessPool, TimeoutError):
+            except _DEATHS:
                 continue
         return [f"the embedding worker died {_DEATHS_ON_ONE_TEXT} times on this text"]
 
@@ -146,7 +153,7 @@ class WorkerEmbedder:
             raise Unavailable(message)
         try:
             return await self._within(pool.submit(_encode, texts), _EMBED_SECONDS)
-        except (BrokenProcessPool, TimeoutError):
+        except _DEATHS:
             self._kill()
             raise
 

@@ -28,7 +28,7 @@ from capture.ids import derive_id, failure_event_id
 from capture.scorers import examine, is_experiment, severity_of
 from services.policy import Policies
 from services.stream import envelope
-from services.stream.outcome import Emit, Event, Outcome, Skip
+from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Skip
 from services.stream.port import Record
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class ArchivedPiece(msgspec.Struct, frozen=True):
 
 
 class DueTrace(msgspec.Struct, frozen=True):
-    """A trace that has gone quiet, with all its pieces in order of arrival.
+    """A trace that has gone quiet, with all its pieces in order of arrival; none if it is too large.
 
     `revision` rises with every new piece, so that settling never overlooks one that came meanwhile.
     """
@@ -89,6 +89,12 @@ class Archive(Protocol):
         counts as failed any more: what came of it before was a dead letter. Raises `Unavailable`.
         """
 
+    async def rescore(self, project: str, trace_id: str, *, due_ms: int) -> bool:
+        """The same for a trace that is here with all its pieces; False when it is not (any more).
+
+        Raises `Unavailable`.
+        """
+
     async def claim_due(self, *, now_ms: int, limit: int) -> Claim:
         """Take up to `limit` due traces, longest due first, that no other worker has in hand.
 
@@ -120,9 +126,18 @@ class Intake:
         pieces = [_archived(event) for event in events if not isinstance(event, TraceSettled)]
         if pieces:
             await self._archive.add(pieces, now_ms=now, due_ms=due)
-        for trace in replayed:
-            await self._archive.add(_pieces_of(trace), now_ms=now, due_ms=due, again=True)
-        return [Skip("archived")] * len(events)
+        outcomes: dict[str, Outcome] = {
+            trace.event_id: await self._replay(trace, now_ms=now, due_ms=due) for trace in replayed
+        }
+        return [outcomes.get(event.event_id, Skip("archived")) for event in events]
+
+    async def _replay(self, trace: TraceSettled, *, now_ms: int, due_ms: int) -> Outcome:
+        """Score a trace once more; one that was too large to be parked is in the archive alone."""
+        if trace.pieces:
+            await self._archive.add(_pieces_of(trace), now_ms=now_ms, due_ms=due_ms, again=True)
+        elif not await self._archive.rescore(trace.project, trace.trace_id, due_ms=due_ms):
+            return DeadLetter("handler_error", "the archive does not have this trace any more")
+        return Skip("archived")
 
 
 class Settling:
@@ -219,6 +234,9 @@ class Scoring:
         pieces: list[Piece] = [
             envelope.decode_body(piece.schema, bytes(piece.body)) for piece in event.pieces
         ]
+        if not pieces:
+            self._on_failed(event)  # once is enough: with what comes later it is no smaller
+            return DeadLetter("too_large", "its pieces together are too large to be read at once")
         trace = assemble(pieces)
         if trace is None:
             return Skip("archived")

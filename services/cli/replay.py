@@ -115,7 +115,7 @@ async def _all(
     letters: list[Letter] = []
     for stage in stages:
         topic = topics.dead_letters(stage)
-        kept = (await stream.lag(topic, topics.group(stage))).total
+        kept = (await stream.lag(topic, topics.group(stage))).waiting  # no group reads dead letters
         if not kept:
             continue
         done = await store.replays.replayed(topic)

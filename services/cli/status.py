@@ -118,7 +118,7 @@ async def _stage(replays: ReplayStore, stream: Stream, topics: Topics, stage: St
 async def _dead_letters(replays: ReplayStore, stream: Stream, topics: Topics, stage: Stage) -> int:
     """How many dead letters are there that nobody replayed."""
     topic = topics.dead_letters(stage)
-    kept = (await stream.lag(topic, topics.group(stage))).total
+    kept = (await stream.lag(topic, topics.group(stage))).waiting  # no group reads dead letters
     replayed = await replays.replayed(topic) if kept else frozenset()
     if not replayed:
         return kept

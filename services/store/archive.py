@@ -25,11 +25,11 @@ _touch_trace = merging(
     pieces="trace.pieces + excluded.pieces",
     bytes="trace.bytes + excluded.bytes",
 )
-_pardon = (
-    update(trace)
-    .where(trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of"))
-    .values(failed=False)
+_again = update(trace).where(
+    trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of")
 )
+_pardon = _again.values(failed=False)
+_rescore = _again.values(failed=False, due_ms=bindparam("due"), revision=trace.c.revision + 1)
 
 
 class TraceArchive:
@@ -87,6 +87,15 @@ class TraceArchive:
         count = await self._database.write(work)
         self._known.update(names)
         return count
+
+    async def rescore(self, project: str, trace_id: str, *, due_ms: int) -> bool:
+        """Make a trace due that counts as failed no more; False when it is not here (any more).
+
+        Raises `Unavailable`.
+        """
+        row = {"in_project": project, "of": trace_id, "due": due_ms}
+        done = await self._database.write(lambda connection: connection.execute(_rescore, row))
+        return done.rowcount > 0
 
     async def claim_due(self, *, now_ms: int, limit: int) -> Claim:
         """Take up to `limit` due traces, longest due first, that no other worker has in hand.

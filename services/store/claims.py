@@ -26,6 +26,7 @@ TraceKey = tuple[str, str]
 """Project and trace id."""
 
 _CLAIM_BYTES = 16 << 20  # of bodies in one claim: a batch of the largest traces must fit in memory
+_TRACE_BYTES = 64 << 20  # of bodies in one trace: one id used for everything must not kill us
 
 settle_traces = (
     update(trace)
@@ -131,8 +132,8 @@ def among(table: Table, keys: Sequence[TraceKey]) -> list[ColumnElement[bool]]:
 
 
 def pieces_of(connection: Connection, traces: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """The pieces of these traces, in order of arrival."""
-    keys = [(row.project, row.trace_id) for row in traces]
+    """The pieces of these traces, in order of arrival; none of one that is too large to be read."""
+    keys = [(row.project, row.trace_id) for row in traces if row.bytes <= _TRACE_BYTES]
     rows = [
         row
         for condition in among(trace_piece, keys)

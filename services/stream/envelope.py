@@ -87,6 +87,21 @@ def decode(record: Record) -> Any:
     return decode_body(record.header("schema"), record.value)
 
 
+def without_pieces(record: Record) -> Record:
+    """A record that is too large to be parked: a settled trace by its name, as the archive has it.
+
+    Anything else has nothing that could be left out but all of its bytes.
+    """
+    try:
+        event = decode(record)
+    except Undecodable:
+        event = None
+    if not isinstance(event, TraceSettled):
+        return msgspec.structs.replace(record, value=b"")
+    named = msgspec.structs.replace(event, pieces=())
+    return msgspec.structs.replace(record, value=encode_body(named))
+
+
 def dead_letter(record: Record, verdict: DeadLetter, *, topic: str, stage: str) -> Message:
     """The original bytes and headers, and beside them where they came from and what was wrong."""
     about: Headers = (

@@ -106,12 +106,16 @@ class KafkaPublisher:
             self._rebuilding = asyncio.create_task(self._rebuild(producer))
 
     async def _rebuild(self, old: AIOKafkaProducer) -> None:
-        await abandon_producer(old)
+        try:
+            await abandon_producer(old)
+        except Exception as error:  # noqa: BLE001 - it reaches into aiokafka; a new one is what counts
+            self._log.warning("producer_not_closed", why=repr(error))
         pause = 0.1
         while True:
             try:
                 self._producer = await self._connect()
-            except Unavailable:
+            except Exception as error:  # noqa: BLE001 - without one nothing is ever published again
+                self._log.warning("producer_not_ready", why=str(error) or repr(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _MOST_PAUSE_SECONDS)
             else:

@@ -110,7 +110,7 @@ class Loop:
         except Stopped:
             await self._forgive()
             self._log.info("stopped_while_waiting")
-        except Halted:
+        except (Halted, asyncio.CancelledError):  # cancelled: the process had waited long enough
             await self._forgive()
             raise
         finally:
@@ -241,10 +241,10 @@ class Loop:
             offset=record.offset,
         )
         size, limit = len(record.value), self._settings.max_message_bytes
-        if size > limit:  # from before the limit was lowered: never stop over it
+        if size > limit:  # a trace of many pieces, or from before the limit was lowered
             detail = f"{verdict.detail} (its {size} bytes, over the limit of {limit}, are left out)"
             verdict = DeadLetter(verdict.reason, detail)
-            record = msgspec.structs.replace(record, value=b"")
+            record = envelope.without_pieces(record)
         return envelope.dead_letter(
             record, verdict, topic=self._settings.dead_letter_topic, stage=self._settings.stage
         )

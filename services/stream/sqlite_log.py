@@ -141,9 +141,14 @@ def read(db: sqlite3.Connection, topic: str, offset: int, limit: int) -> list[Re
 
 
 def newest(db: sqlite3.Connection, topic: str, limit: int) -> list[Record]:
-    """The newest records, oldest first."""
-    found = _topic(db, topic)
-    return read(db, topic, max(0, found[1] - limit), limit) if found else []
+    """The newest records, oldest first; all that were asked for, however large they are."""
+    _, end = _topic(db, topic) or (0, 0)
+    records: list[Record] = []
+    offset = max(0, end - limit)
+    while page := read(db, topic, offset, end - offset):
+        records += page
+        offset = page[-1].offset + 1
+    return records
 
 
 def lag(db: sqlite3.Connection, topic: str, group: str) -> Lag:

@@ -8,6 +8,7 @@ import pytest
 
 from capture.assemble import assemble
 from capture.events import FeedbackReceived, Span, SpansReceived, TraceReceived
+from capture.scorers import is_experiment
 from capture.trace import Signal, Step, Trace
 
 MakeSpan = Callable[..., Span]
@@ -64,6 +65,22 @@ def test_spans_fill_the_gaps_of_a_native_trace(span: MakeSpan) -> None:
     assert trace is not None
     assert (trace.input, trace.output, trace.model) == ("why?", "mine", "m")
     assert trace.latency_ms == 40
+
+
+def test_what_spans_say_beside_a_native_trace_is_kept_unless_that_says_otherwise(
+    span: MakeSpan,
+) -> None:
+    """The mark of an experiment, an error and an evaluation count, whichever of the two has them."""
+    evaluation = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.2}
+    event = {"name": "gen_ai.evaluation.result", "attributes": evaluation}
+    root = span(1, 0, 40, status=2, message="boom", attributes={"tenant": "b"}, events=(event,))
+    own = Signal(name="own", value=1.0)
+    told = spans("s", root, **{"evalratchet.run": "r"})
+    trace = assemble([told, native(metadata={"tenant": "a"}, signals=(own,))])
+    assert trace is not None
+    assert is_experiment(trace)
+    assert (trace.metadata["tenant"], trace.metadata["error.message"]) == ("a", "boom")
+    assert [signal.name for signal in trace.signals] == ["relevance", "own"]
 
 
 def test_pieces_in_any_order_give_the_same_trace(span: MakeSpan) -> None:

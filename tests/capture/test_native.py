@@ -172,6 +172,14 @@ def test_a_key_names_the_event_whatever_it_says_and_only_within_its_project() ->
         captures({"traces": [SMALL]}, idempotency_key="k")
 
 
+def test_a_trace_and_the_feedback_on_it_may_have_the_same_key() -> None:
+    """Both are kept: many senders name everything about a request by the request's id."""
+    about = {"project": SMALL["project"], "trace_id": SMALL["trace_id"]}
+    [trace] = taken(captures(SMALL, idempotency_key="k"))
+    [thumb] = taken(feedback({**about, "name": "n", "value": False}, idempotency_key="k"))
+    assert trace.event_id != thumb.event_id
+
+
 def test_feedback_takes_truth_numbers_and_labels_and_comes_from_the_user() -> None:
     about = {"project": "p", "trace_id": "t", "name": "n"}
     values = [False, 0, 4.5, "down"]

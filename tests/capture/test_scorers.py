@@ -8,7 +8,7 @@ import pytest
 
 from capture.events import FailingSignal
 from capture.policy import JsonSchemaScorer, Scorer, ScoringPolicy
-from capture.scorers import examine, is_experiment, score, severity_of
+from capture.scorers import examine, is_experiment, severity_of
 from capture.trace import Signal, Step, Trace
 
 
@@ -25,7 +25,7 @@ STEPS = {"type": "error", "step_severity": "low"}
 
 def verdicts(subject: Trace, *scorers: dict[str, Any]) -> tuple[FailingSignal, ...]:
     policy = msgspec.convert({"scorers": scorers}, ScoringPolicy)
-    return score(subject, policy)
+    return examine(subject, policy).signals
 
 
 def only(subject: Trace, scorer: dict[str, Any]) -> FailingSignal:
@@ -37,7 +37,7 @@ def test_a_trace_where_nothing_went_wrong_passes_the_default_policy() -> None:
     good = trace(
         latency_ms=29_999.0, output="o", signals=(signal(1.0, "task_resolved", "outcome"),)
     )
-    assert score(good, ScoringPolicy()) == ()
+    assert examine(good, ScoringPolicy()).signals == ()
 
 
 def test_an_error_of_the_request_is_worse_than_one_of_a_step() -> None:
@@ -64,7 +64,7 @@ def test_a_step_that_only_says_true_is_explained_by_its_content() -> None:
 
 def test_a_failed_step_alone_fails_no_trace_unless_asked_for() -> None:
     subject = trace(steps=(Step(type="tool_result", error="no seats"),))
-    assert score(subject, ScoringPolicy()) == ()
+    assert examine(subject, ScoringPolicy()).signals == ()
 
 
 def test_latency_names_the_time_and_the_bound() -> None:

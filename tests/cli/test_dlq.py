@@ -1,13 +1,16 @@
 import json
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
-from services.stream import envelope
+from services.stream import envelope, sqlite_log
 from services.stream.outcome import DeadLetter
 from services.stream.port import Message, Record
+from services.stream.sqlite_thread import connect
 
 Run = Callable[..., Result]
 RunJson = Callable[..., Any]
@@ -105,6 +108,18 @@ def test_all_are_replayed_of_one_stage_or_of_every(cli: Run, cli_json: RunJson) 
     assert "1 replayed." in cli("dlq", "replay", "--all").stdout
     assert cli_json("dlq", "list") == []
     assert "4 were replayed" in cli("dlq", "list").stderr
+
+
+@pytest.mark.usefixtures("letters")
+def test_letters_that_the_retention_deleted_are_counted_no_more(
+    cli: Run, cli_json: RunJson, home: Path
+) -> None:
+    cli("dlq", "replay", "scorer:0:0")
+    connection = connect(home / "stream.db", writes=True)
+    sqlite_log.sweep(connection, time.time_ns() // 1_000_000 + 8 * 86_400_000)
+    connection.close()
+    assert cli_json("status")["dead_letters"] == 0
+    assert "0 replayed." in cli("dlq", "replay", "--all").stdout
 
 
 @pytest.mark.usefixtures("filled")

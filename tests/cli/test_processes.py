@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 COMMAND = str(Path(sys.executable).parent / "evalratchet")
-DATA = Path(os.environ.get("EVALRATCHET_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 Done = subprocess.CompletedProcess[str]
 Ask = Callable[..., Done]
@@ -26,16 +24,13 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def environment(home: Path, bytecode: Path) -> dict[str, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def environment(home: Path, bytecode: Path, unused_tcp_port: int) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONDONTWRITEBYTECODE": "",
         "PYTHONPYCACHEPREFIX": str(bytecode),
         "EVALRATCHET_HOME": str(home),
-        "EVALRATCHET_LISTEN": f"127.0.0.1:{port}",
+        "EVALRATCHET_LISTEN": f"127.0.0.1:{unused_tcp_port}",
         "EVALRATCHET_SETTLE_SECONDS": "0",
         "EVALRATCHET_EMBEDDING_MODEL": "hashing",
     }
@@ -184,7 +179,8 @@ def test_a_stage_alone_leaves_the_others_their_work(
         assert process.stdout is not None
         assert "capture is running" in process.stdout.readline()
         assert ask("send", str(lines)).returncode == 1
-        waited = ask("status", "--wait", "--timeout", "3")
+        _until(lambda: json.loads(ask("status", "--json").stdout)["failures"] == 3)
+        waited = ask("status", "--wait", "--timeout", "0.1")
         assert waited.returncode == 1
         assert "3 failures to be grouped (dedup)" in waited.stderr
     finally:
@@ -255,15 +251,17 @@ def test_a_server_that_comes_back_gets_the_rest(
     assert json.loads(ask("status", "--json").stdout)["failures"] == 400
 
 
-def test_real_sessions_and_real_telemetry_are_sent(up: Callable[[], object], ask: Ask) -> None:
-    if not DATA.is_dir():
-        pytest.skip(f"no sample data in {DATA}")
+def test_real_sessions_and_real_telemetry_are_sent(
+    up: Callable[[], object], ask: Ask, sample_data: Path
+) -> None:
     up()
     ask("policy", "set", "rag", "--score", "faithfulness=3")
-    native = ask("send", *map(str, sorted((DATA / "traces").glob("*.jsonl"))), "--wait", "--json")
+    native = ask(
+        "send", *map(str, sorted((sample_data / "traces").glob("*.jsonl"))), "--wait", "--json"
+    )
     assert native.returncode == 0, native.stderr
     assert json.loads(native.stdout)["traces_accepted"] == 260
-    otlp = ask("send", *map(str, sorted((DATA / "otlp").glob("*.json"))), "--json")
+    otlp = ask("send", *map(str, sorted((sample_data / "otlp").glob("*.json"))), "--json")
     document = json.loads(otlp.stdout)
     refused = {Path(one["file"]).stem for one in document["rejected"]}
     assert refused == {"otelproto_events", "otelproto_logs", "otelproto_metrics"}

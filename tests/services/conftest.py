@@ -51,9 +51,18 @@ class ArchiveDouble:
             if fresh:
                 kept.append(piece)
                 new += 1
+            if again:
+                self.failed.discard(place)
             if fresh or again:
                 self.due_ms[place] = due_ms
         return new
+
+    async def rescore(self, project: str, trace_id: str, *, due_ms: int) -> bool:
+        place = (project, trace_id)
+        self.failed.discard(place)
+        if place in self.pieces:
+            self.due_ms[place] = due_ms
+        return place in self.pieces
 
     async def claim_due(self, *, now_ms: int, limit: int) -> "ClaimDouble":
         due = sorted(

@@ -127,6 +127,31 @@ async def test_a_model_that_cannot_be_used_halts_with_what_to_do(
             await worker.ready()
 
 
+async def test_a_model_that_cannot_be_loaded_a_second_time_halts_and_stays_halted(
+    worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without a model must not make a dead letter of every failure that comes."""
+    await worker.ready()
+    monkeypatch.setattr(embedder_module, "_load", deadly.refuse)
+    os.kill(_process_of(worker), signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises(Halted, match="cannot be loaded"):
+            await worker.embed(["a text"])
+
+
+async def test_a_worker_without_memory_never_takes_this_process_with_it(
+    worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Capture may run here too: it goes on, and what waits for the model waits."""
+    good, bad = await worker.embed(["a text", "enormous"])
+    assert isinstance(good, np.ndarray)
+    assert isinstance(bad, str)
+    await worker.close()
+    monkeypatch.setattr(embedder_module, "_load", deadly.run_out_of_memory)
+    with pytest.raises(Unavailable, match="could not be loaded: MemoryError"):
+        await worker.ready()
+
+
 async def test_a_worker_that_was_never_started_closes_quietly() -> None:
     await WorkerEmbedder(HASHING_MODEL, threads=1).close()
 

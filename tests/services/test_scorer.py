@@ -22,7 +22,7 @@ from services.errors import Unavailable, Undecodable
 from services.policy import Policies, Policy
 from services.scorer import Intake, Scoring, Settling
 from services.stream import envelope
-from services.stream.outcome import Emit, Outcome, Skip
+from services.stream.outcome import DeadLetter, Emit, Outcome, Skip
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 THUMB_DOWN = Signal(name="thumbs", value=False, source="user")
@@ -162,11 +162,37 @@ async def test_a_replayed_trace_is_due_again_with_all_its_pieces(
     assert len(archive.pieces["shop", "t2"]) == 1
 
 
+async def test_a_trace_that_was_parked_by_its_name_is_scored_from_the_archive(
+    intake: Intake, clock: _Clock, settling: Settling, scoring: Scoring
+) -> None:
+    """Once its failure fits: it was too large for the next topic, and for the dead letters' too."""
+    await intake.handle([_trace("t1"), _feedback("t1")])
+    clock.ms += 5_000
+    await _turn(settling, scoring)
+    named = TraceSettled(event_id="s1", project="shop", trace_id="t1", pieces=())
+    gone = TraceSettled(event_id="s2", project="shop", trace_id="expired", pieces=())
+    kept, lost = await intake.handle([named, gone])
+    assert kept == Skip("archived")
+    assert isinstance(lost, DeadLetter)
+    clock.ms += 5_000
+    assert len(_failures(await _turn(settling, scoring))) == 1
+
+
 async def test_a_replayed_trace_with_a_piece_nobody_can_read_is_refused(intake: Intake) -> None:
     broken = PieceBody("trace/1", msgspec.Raw(b'{"event_id": 1}'))
     event = TraceSettled(event_id="x", project="shop", trace_id="t1", pieces=(broken,))
     with pytest.raises(Undecodable, match="not a trace/1 event"):
         await intake.handle([event])
+
+
+async def test_a_trace_that_cannot_be_read_at_once_is_one_dead_letter(
+    scoring: Scoring, settling: Settling
+) -> None:
+    event = TraceSettled(event_id="s", project="shop", trace_id="endless", pieces=())
+    (outcome,) = await scoring.handle([event])
+    assert isinstance(outcome, DeadLetter)
+    assert outcome.reason == "too_large"
+    assert settling._failed == {"s"}
 
 
 # --- Settling ---------------------------------------------------------------------------------

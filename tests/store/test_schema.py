@@ -107,11 +107,9 @@ async def test_a_store_of_another_version_says_what_to_do(
 
 @pytest.mark.postgres
 async def test_a_database_that_is_not_there_is_named_without_the_password(
-    empty_url: str, open_at: Callable[[str], Store]
+    postgres_url: str, open_at: Callable[[str], Store]
 ) -> None:
-    if empty_url.startswith("sqlite"):
-        pytest.skip("a missing file is a store without tables")
-    wrong = empty_url.replace("postgres@", "postgres:secret@").rpartition("/")[0] + "/nowhere"
+    wrong = postgres_url.replace("postgres@", "postgres:secret@").rpartition("/")[0] + "/nowhere"
     with pytest.raises(StoreNotReady, match='"nowhere" does not exist') as refused:
         await open_at(wrong).start()
     assert "secret" not in str(refused.value)

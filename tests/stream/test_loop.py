@@ -2,9 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
-from capture.events import TraceReceived
+from capture.events import PieceBody, TraceReceived, TraceSettled
 from capture.trace import Trace
 from services.errors import Halted, Unavailable
 from services.stream import envelope
@@ -190,6 +191,20 @@ async def test_a_record_from_before_the_limit_was_lowered_does_not_stop_the_stag
     assert "5000 bytes" in letter.header("dlq.detail")
 
 
+async def test_a_settled_trace_too_large_to_be_parked_is_parked_by_its_name(
+    double, make_loop, arrived, running
+):
+    """Many pieces of a megabyte make it; the archive has them, and a replay finds them there."""
+    piece = PieceBody("trace/1", msgspec.Raw(b'"' + b"x" * 5000 + b'"'))
+    event = TraceSettled(event_id="s", project="airline", trace_id="t", pieces=(piece,))
+    await double.publish([envelope.encode(event, "in")])
+    large = TraceReceived(event_id="l", trace=Trace(trace_id="t", project="p", output="x" * 5000))
+    handler = Deciding(lambda _: Emit(large))
+    async with running(make_loop(double, handler, max_message_bytes=4000)):
+        (letter,) = await arrived(double, "in.dlq", 1)
+    assert envelope.decode(letter) == msgspec.structs.replace(event, pieces=())
+
+
 async def test_an_event_that_cannot_be_written_is_parked(
     double, well_formed, make_loop, running, arrived
 ):
@@ -241,6 +256,26 @@ async def test_stopping_finishes_the_batch_in_hand(double, well_formed, make_loo
     await loops[0].run()
     assert len(double.topics["out"]) == 10
     assert double.committed == 10
+
+
+async def test_a_loop_that_is_cancelled_is_no_evidence_against_what_it_had_in_hand(
+    double, well_formed, make_loop, remembered
+):
+    """A slow shutdown would else count as a death, and five of them make a dead letter."""
+    await double.publish([well_formed(1)])
+    begun = asyncio.Event()
+
+    class Slow(Deciding):
+        async def handle(self, events):
+            begun.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(make_loop(double, Slow(Emit)).run())
+    await asyncio.wait_for(begun.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert remembered.counts == {}
 
 
 async def test_stopping_during_an_outage_commits_nothing(double, well_formed, make_loop):

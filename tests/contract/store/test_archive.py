@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,19 @@ async def test_the_longest_due_come_first_and_others_wait(store: Store) -> None:
         await store.archive.add([piece(name, "a")], now_ms=1, due_ms=due_ms)
     assert [trace.trace_id for trace in await due(store)] == ["early", "middle", "late"]
     assert [trace.trace_id for trace in await due(store, limit=2)] == ["early", "middle"]
+
+
+async def test_a_trace_too_large_to_be_read_comes_without_its_pieces(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id that a client uses for everything would else fill the memory on every start."""
+    monkeypatch.setattr("services.store.claims._TRACE_BYTES", 100)
+    pieces = [piece("endless", name, b"x" * 60) for name in ("a", "b")] + [piece("t", "a")]
+    await store.archive.add(pieces, now_ms=1, due_ms=1)
+    assert {trace.trace_id: len(trace.pieces) for trace in await due(store)} == {
+        "endless": 0,
+        "t": 1,
+    }
 
 
 async def test_a_new_piece_puts_its_trace_off(store: Store) -> None:
@@ -115,6 +129,17 @@ async def test_again_gives_a_trace_that_counted_as_failed_another_chance(store: 
     await store.archive.add([piece("t", "a")], now_ms=6, due_ms=7, again=True)
     await store.archive.add([piece("u", "b")], now_ms=6, due_ms=7)
     assert {trace.trace_id: trace.failed for trace in await due(store)} == {"t": False, "u": True}
+
+
+async def test_a_trace_is_scored_again_by_its_name(store: Store) -> None:
+    """What is too large for a dead letter is replayed from the archive alone."""
+    await store.archive.add([piece("t", "a"), piece("u", "a")], now_ms=1, due_ms=1)
+    claim = await store.archive.claim_due(now_ms=5, limit=10)
+    assert await store.archive.rescore("shop", "t", due_ms=7)
+    await claim.settle([True, True])
+    (trace,) = await due(store)
+    assert (trace.trace_id, trace.revision, len(trace.pieces)) == ("t", 2, 1)
+    assert not await store.archive.rescore("shop", "nobody", due_ms=7)
 
 
 async def test_again_is_not_overlooked_by_a_claim_in_hand(store: Store) -> None:

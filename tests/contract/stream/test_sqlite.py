@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.errors import Unavailable
-from services.stream import sqlite_thread
+from services.stream import sqlite_log, sqlite_thread
 from services.stream.port import Message
 from services.stream.sqlite import SqliteStream
 
@@ -195,6 +195,14 @@ async def until_left(stream, count):
             return
         await asyncio.sleep(0.01)
     pytest.fail(f"{len(await values_in(stream))} records are left, not {count}")
+
+
+async def test_what_is_larger_than_one_fetch_is_browsed_whole(open_file, monkeypatch):
+    """Else the newest dead letters could neither be listed nor replayed together with the others."""
+    stream = await open_file()
+    monkeypatch.setattr(sqlite_log, "_FETCH_BYTES", 10)
+    await stream.publish([message(b"%d" % n * 8) for n in range(9)])
+    assert [record.offset for record in await stream.browse("work", limit=5)] == [4, 5, 6, 7, 8]
 
 
 async def test_retention_leaves_what_is_young(open_file):

@@ -19,6 +19,8 @@ def encode(texts: list[str]) -> np.ndarray:
         os.kill(os.getpid(), signal.SIGKILL)
     if "sleepy" in whole:
         time.sleep(60)
+    if "enormous" in whole:
+        raise MemoryError
     vectors = _encode(texts)
     for row, text in enumerate(texts):
         if "not a number" in text:
@@ -26,6 +28,11 @@ def encode(texts: list[str]) -> np.ndarray:
         if "too long" in text:
             vectors[row] *= 2
     return vectors
+
+
+def run_out_of_memory(name: str, threads: int) -> str:
+    """Stands in for loading a model on a machine that is too small at the moment."""
+    raise MemoryError
 
 
 def refuse(name: str, threads: int) -> str:
