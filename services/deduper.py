@@ -94,7 +94,7 @@ class Deduper:
         self._store = store
         self._embedder = embedder
         self._policies = policies
-        self._indexes: dict[str, Index] = {}
+        self._indexes: dict[tuple[str, str], Index] = {}
 
     async def ready(self) -> None:
         """Wait for the model: events wait in the topic meanwhile."""
@@ -158,7 +158,7 @@ class Deduper:
     ) -> Mapping[str, Assignment]:
         """Decide under the lock whatever is still open there."""
         space = self._embedder.space
-        index = self._indexes.pop(project, None) or Index()
+        index = self._indexes.pop((project, space), None) or Index()
         async with self._store.locked(project) as store:
             decided = dict(await store.decisions([one.event_id for one in candidates]))
             open_ = [one for one in candidates if one.event_id not in decided]
@@ -169,5 +169,7 @@ class Deduper:
                 open_, known=known, vectors=vectors, index=index, distance=distance, space=space
             )
             await store.keep(new)
-        self._indexes[project] = index  # only now: after an error it may hold what was rolled back
+        self._indexes[project, space] = (
+            index  # only now: after an error it may hold what was rolled back
+        )
         return decided | {one.candidate.event_id: one.assignment for one in new}

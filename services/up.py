@@ -10,7 +10,7 @@ import structlog
 from services.alone import alone
 from services.collector import Collector
 from services.embedder import WorkerEmbedder
-from services.errors import Halted, Unavailable
+from services.errors import Halted
 from services.health import Health
 from services.http.app import create_capture_app
 from services.http.server import serve
@@ -75,8 +75,10 @@ async def _opened(
         yield parts
     finally:
         for close in (embedder.close, stream.close, store.close):
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(close(), _STOP_SECONDS)
+            except Exception as error:  # noqa: BLE001 - the others are to be closed all the same
+                log.warning("not_closed", what=close.__qualname__, why=repr(error))
 
 
 def _topics(settings: Settings) -> Sequence[TopicSettings]:
@@ -168,6 +170,6 @@ async def _expire(parts: Parts) -> None:
         try:
             while await parts.store.archive.expire(before_ms=before, limit=_EXPIRY_CHUNK):
                 pass  # the next chunk
-        except Unavailable as error:
-            log.warning("expiry_put_off", why=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
+            log.warning("expiry_put_off", why=repr(error))
         await asyncio.sleep(_EXPIRY_SECONDS)

@@ -23,6 +23,7 @@ _OUTPUT: dict[Stage, str] = {
     "promoter": "cases",
 }
 
+_DLQ_RETENTION_MS = 30 * 86_400_000  # at least: they wait for a person, who may be on holiday
 _DLQ_PARTITIONS = 1  # dead letters are read by people, newest last; nothing scales with them
 _RECORD_OVERHEAD_BYTES = 64 * 1024  # headers, a grade, an assignment: what stages add to a trace
 _JSON_GROWTH = 2  # a case holds its trace's text twice at most: in the steps and as input or output
@@ -66,7 +67,10 @@ class Topics(msgspec.Struct, frozen=True):
         live = [TopicSettings(name, partitions, retention_ms, max_message_bytes) for name in names]
         dead = [
             TopicSettings(
-                self.dead_letters(stage), _DLQ_PARTITIONS, retention_ms, max_message_bytes
+                self.dead_letters(stage),
+                _DLQ_PARTITIONS,
+                max(retention_ms, _DLQ_RETENTION_MS),
+                max_message_bytes,
             )
             for stage in STAGES
         ]

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -88,8 +87,10 @@ class Sender(threading.Thread):
         self._stop_it = threading.Event()
         self.acknowledged: set[str] = set()
         self.sent: set[str] = set()
+        self.refused: str | None = None
 
     def run(self) -> None:
+        """Post until told to stop, or until an answer that no fault excuses."""
         number = 0
         with httpx.Client(timeout=10) as client:
             while not self._stop_it.is_set():
@@ -100,15 +101,23 @@ class Sender(threading.Thread):
                 except httpx.TransportError:
                     time.sleep(0.05)  # unknown: it may have been taken
                     continue
-                if answer.is_success:
-                    results = answer.json()["results"]
-                    assert all(one["status"] == "accepted" for one in results), results
+                if answer.is_success and answer.json()["accepted"] == len(traces):
                     self.acknowledged.update(trace["trace_id"] for trace in traces)
                     number += self._batch
-                else:
-                    assert answer.status_code == 503, answer.text
+                elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                     time.sleep(0.05)
+                else:
+                    self.refused = answer.text
+                    return
                 time.sleep(0.005)
+
+    def wait_for(self, acknowledged: int, *, seconds: float = 120) -> None:
+        """Until so many traces are acknowledged."""
+        deadline = time.monotonic() + seconds
+        while len(self.acknowledged) < acknowledged:
+            assert self.refused is None, self.refused
+            assert time.monotonic() < deadline, f"only {len(self.acknowledged)} were acknowledged"
+            time.sleep(0.1)
 
     def finish(self) -> None:
         self._stop_it.set()
@@ -165,19 +174,11 @@ def assert_every_failure_counted_once(asked: Asked, sender: Sender, project: str
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def embedded(tmp_path: Path, free_port: int) -> dict[str, str]:
+def embedded(tmp_path: Path, unused_tcp_port: int) -> dict[str, str]:
     """Settings of an embedded installation in a folder of its own."""
     return {
         "EVALRATCHET_HOME": str(tmp_path / "home"),
-        "EVALRATCHET_LISTEN": f"127.0.0.1:{free_port}",
+        "EVALRATCHET_LISTEN": f"127.0.0.1:{unused_tcp_port}",
         "EVALRATCHET_SETTLE_SECONDS": "0",
         "EVALRATCHET_EMBEDDING_MODEL": "hashing",
         "EVALRATCHET_LOG_FORMAT": "json",

@@ -6,6 +6,7 @@ import time
 import pytest
 
 KILLS = 20
+ACKNOWLEDGED = 2000
 
 
 @pytest.mark.slow
@@ -24,8 +25,7 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice(
         service.kill()
         service.start()
         wait_until_listening(url)
-    while len(sender.acknowledged) < 2000:
-        time.sleep(0.1)
+    sender.wait_for(ACKNOWLEDGED)
     sender.finish()
     asked = asking(embedded)
     asked.wait_until_all_is_in()

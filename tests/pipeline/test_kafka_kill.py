@@ -24,11 +24,11 @@ def own_kafka(local_kafka, tmp_path):
 
 
 @pytest.fixture
-def scaled_out(own_kafka, own_postgres, free_port, tmp_path):
+def scaled_out(own_kafka, own_postgres, unused_tcp_port, tmp_path):
     """Settings of an installation on Kafka and PostgreSQL, nothing in it yet."""
     return {
         "EVALRATCHET_HOME": str(tmp_path / "home"),
-        "EVALRATCHET_LISTEN": f"127.0.0.1:{free_port}",
+        "EVALRATCHET_LISTEN": f"127.0.0.1:{unused_tcp_port}",
         "EVALRATCHET_STREAM": own_kafka.url,
         "EVALRATCHET_STORE": own_postgres.create(),
         "EVALRATCHET_TOPIC_PARTITIONS": "4",
@@ -84,10 +84,7 @@ def test_killing_services_broker_and_database_loses_nothing_and_counts_nothing_t
     own_postgres.start()
     for killer in killers:
         killer.join()
-    deadline = time.monotonic() + 120
-    while len(sender.acknowledged) < ACKNOWLEDGED:
-        assert time.monotonic() < deadline, f"only {len(sender.acknowledged)} were acknowledged"
-        time.sleep(0.1)
+    sender.wait_for(ACKNOWLEDGED)
     sender.finish()
     asked.wait_until_all_is_in(120)
     counted_once(asked, sender, "faults")

@@ -10,9 +10,7 @@ FAILING = {"airline": ("task_resolved", 1), "rag": ("faithfulness", 3)}
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=[pytest.mark.kafka])])
-def installed(
-    request, embedded, free_port, start_service, asking, wait_until_listening, topic_prefix
-):
+def installed(request, embedded, start_service, asking, wait_until_listening, topic_prefix):
     """A running installation, empty, as something that can be asked."""
     environment = dict(embedded)
     services = ["up"]
