@@ -5,11 +5,13 @@ import msgspec
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON raises, whatever the bytes are."""
 
-_REGEX_HINTS = {
-    "'^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\\\Z'": (
+_IN_WORDS = {
+    "`str` matching regex '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\\\Z'": (
         "a project name: 1 to 64 letters, digits, dots, underscores and hyphens, beginning with a"
         " letter or a digit"
     ),
+    "`str` of length >= 1": "text of 1 to 128 characters, and this is empty",
+    "`str` of length <= 128": "text of 1 to 128 characters, and this is longer",
 }
 
 
@@ -30,6 +32,6 @@ def json_trouble(error: Exception, body: bytes) -> str:
     text = str(error)
     if text == "Input data was truncated":
         return f"the JSON ends before it is complete (byte {len(body)})"
-    for regex, meaning in _REGEX_HINTS.items():
-        text = text.replace(f"`str` matching regex {regex}", meaning)
+    for ours, meaning in _IN_WORDS.items():
+        text = text.replace(ours, meaning)
     return text[:1].lower() + text[1:] if text.startswith("Expected") else text

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -57,6 +58,16 @@ class _Named(msgspec.Struct):
     trace_id: Any = None
 
 
+def _only_known(known: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    """Reads an object that has no other names than the type, and raises on any other."""
+    fields = [
+        (field.encode_name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)
+        for field in msgspec.structs.fields(known)
+    ]
+    only = msgspec.defstruct(f"Only{known.__name__}", fields, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(only)
+
+
 Event = TypeVar("Event", TraceReceived, FeedbackReceived)
 
 _traces_decoder = msgspec.json.Decoder(_Traces)
@@ -64,6 +75,13 @@ _feedbacks_decoder = msgspec.json.Decoder(_Feedbacks)
 _trace_decoder = msgspec.json.Decoder(Trace)
 _feedback_decoder = msgspec.json.Decoder(Feedback)
 _named_decoder = msgspec.json.Decoder(_Named)
+_names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_known = {Trace: _only_known(Trace), Feedback: _only_known(Feedback)}
+
+_MOST_IGNORED = (
+    20  # names that are told of one item: enough for a typo, and no echo of a large body
+)
+_LONGEST_IGNORED = 64  # characters of one
 
 
 def decode_captures(
@@ -88,6 +106,52 @@ def decode_feedback(
     """
     items = _items(body, _feedbacks_decoder, "feedback", idempotency_key)
     return [_judged(item, _feedback_received, max_bytes, idempotency_key) for item in items]
+
+
+def ignored_in_captures(body: bytes) -> dict[int, list[str]]:
+    """Names of a body's traces that mean nothing here, by the trace's place; most have none.
+
+    Unknown names are no error, or a newer client would break an older server; but a misspelt one
+    would otherwise be lost without a word. At most 20 names an item, each cut at 64 characters.
+
+    Raises:
+        Malformed: as `decode_captures`.
+    """
+    return _ignored(_items(body, _traces_decoder, "traces", None), Trace)
+
+
+def ignored_in_feedback(body: bytes) -> dict[int, list[str]]:
+    """Names of a body's feedback that mean nothing here; as `ignored_in_captures`.
+
+    Raises:
+        Malformed: as `decode_feedback`.
+    """
+    return _ignored(_items(body, _feedbacks_decoder, "feedback", None), Feedback)
+
+
+def _ignored(
+    items: Sequence[msgspec.Raw | bytes], known: type[msgspec.Struct]
+) -> dict[int, list[str]]:
+    decode = _known[known].decode
+    ignored: dict[int, list[str]] = {}
+    for index, item in enumerate(items):
+        try:
+            decode(item)
+        except UNREADABLE:
+            if names := _unknown_names(item, known):
+                ignored[index] = names
+    return ignored
+
+
+def _unknown_names(item: msgspec.Raw | bytes, known: type[msgspec.Struct]) -> list[str]:
+    """In the order they came; none of what is no object."""
+    try:
+        names = _names_decoder.decode(item)
+    except UNREADABLE:
+        return []
+    expected = {field.encode_name for field in msgspec.structs.fields(known)}
+    unknown = (name[:_LONGEST_IGNORED] for name in names if name not in expected)
+    return list(islice(unknown, _MOST_IGNORED))
 
 
 def _items(
@@ -121,7 +185,9 @@ def _judged(
 ) -> Event | Refused:
     size = len(memoryview(raw))
     if size > max_bytes:
-        message = f"the item has {size} bytes, the limit is {max_bytes} (max_trace_bytes)"
+        message = (
+            f"the item has {size} bytes, the limit is {max_bytes} (EVALRATCHET_MAX_TRACE_BYTES)"
+        )
         return Refused("too_large", message, _trace_id_in(raw))
     try:
         return received(raw, idempotency_key)
@@ -178,6 +244,9 @@ def _check_identity(project: str, trace_id: str) -> None:
     for name, value in (("project", project), ("trace_id", trace_id)):
         if not value.isprintable():
             message = f"{name} {value!r} has characters that cannot be printed"
+            raise ValueError(message)
+        if not value.strip():
+            message = f"{name} {value!r} is blank: give it at least one character that can be seen"
             raise ValueError(message)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dedup.legible import legible
 from dedup.text import TEXT_VERSION
 
 BUNDLED_MODEL = "all-MiniLM-L6-v2"
@@ -100,11 +101,16 @@ class SentenceTransformersModel:
                 f"to {BUNDLED_MODEL} (bundled), or to a folder or name that sentence-transformers loads."
             )
             raise ModelRefused(message) from error
+        self._english_only = name == BUNDLED_MODEL
         shown = name if path is None else Path(name).name  # on the hub, owners tell models apart
         self.space = f"{shown}@{revision}/sentence-transformers/text-{TEXT_VERSION}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (len(texts), d), float32, unit rows."""
+        """Shape (len(texts), d), float32, unit rows.
+
+        The bundled model reads English. A text it cannot read gets a direction of its own, drawn
+        from the text's hash: near nothing else, and so found again by its fingerprint alone.
+        """
         vectors: np.ndarray = self._model.encode(
             list(texts),
             batch_size=_BATCH,
@@ -112,7 +118,25 @@ class SentenceTransformersModel:
             convert_to_numpy=True,
             show_progress_bar=False,
         )
-        return np.asarray(vectors, dtype=np.float32)
+        rows = np.asarray(vectors, dtype=np.float32)
+        if self._english_only:
+            tokenizer = self._model.tokenizer
+            for number, text in enumerate(texts):
+                if not legible(text, tokenizer.tokenize, unknown=tokenizer.unk_token):
+                    rows[number] = own_direction(text, rows.shape[1])
+        return rows
+
+
+def own_direction(text: str, dimension: int) -> np.ndarray:
+    """A unit vector, shape (dimension,), float32, that depends on the text's spelling alone.
+
+    Two of them are uniform on the sphere and independent: in 384 dimensions their cosine has mean 0
+    and standard deviation 1/sqrt(384), so that a distance below 0.7 never happens.
+    """
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+    drawn = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(dimension)
+    unit: np.ndarray = (drawn / np.linalg.norm(drawn)).astype(np.float32)
+    return unit
 
 
 def _located(name: str) -> tuple[Path | None, str]:

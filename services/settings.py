@@ -38,7 +38,9 @@ def _listen(value: str) -> str:
 class Settings(BaseSettings):
     """Everything a process is told from outside. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True
+    )
 
     home: Path = Field(
         default=Path(".evalratchet"), description="the data folder of the embedded default"
@@ -220,4 +222,4 @@ def _explain(item: Any) -> str:
     shown = "***" if secret else repr(value)
     field = Settings.model_fields.get(name)
     allowed = field.description if field else f"one of {', '.join(Settings.model_fields)}"
-    return f"{PREFIX}{name.upper()}={shown}: {item['msg']}. It is {allowed}."
+    return f"{PREFIX}{name.upper()}={shown}: {item['msg']}. What it sets: {allowed}."

@@ -95,7 +95,7 @@ async def _run(
     serving = await _serving(parts, names, stop)
     loops = [loop for name in names for loop in loops_of(name, parts)]
     health = parts.metrics.health
-    working = [asyncio.create_task(_watched(loop, health), name=loop.stage) for loop in loops]
+    working = [asyncio.create_task(_watched(loop, health, stop), name=loop.stage) for loop in loops]
     chores = [asyncio.create_task(_expire(parts))] if "capture" in names else []
     log.info("started", services=list(names), stream=mask_url(parts.settings.stream_url))
     on_ready()
@@ -116,13 +116,18 @@ async def _run(
     return 1 if gave_up else 0
 
 
-async def _watched(loop: Loop, health: Health) -> str | None:
-    """Run a loop; when it halts itself say so, and let the other stages go on."""
+async def _watched(loop: Loop, health: Health, stop: asyncio.Event) -> str | None:
+    """Run a loop. One that halts itself stays halted until a person stops the process.
+
+    Ending the process instead would have a supervisor start it again, and again, and each start
+    would let some more records through as dead letters.
+    """
     try:
         await loop.run()
     except Halted as error:
         log.error("halted", stage=loop.stage, why=str(error))  # noqa: TRY400 - it says why itself
         health.halt(loop.stage, str(error))
+        await stop.wait()
         return str(error)
     except Exception:
         log.exception("crashed", stage=loop.stage)

@@ -9,7 +9,7 @@ export EVALRATCHET_SETTLE_SECONDS="${EVALRATCHET_SETTLE_SECONDS:-1}"
 if [ $# -gt 0 ]; then
     traces=$*
     for file in $traces; do
-        [ -r "$file" ] || { echo "run: there is no file $file; say TRACES=path/to/traces.jsonl" >&2; exit 2; }
+        [ -f "$file" ] && [ -r "$file" ] || { echo "run: there is no file $file; say TRACES=path/to/traces.jsonl" >&2; exit 2; }
     done
 else
     traces=${EVALRATCHET_HOME:-.evalratchet}/demo/traces.jsonl
@@ -18,23 +18,29 @@ else
     .venv/bin/python deploy/demo/record.py --out "$traces"
 fi
 
-"$evalratchet" up &
-up=$!
-trap 'kill -TERM $up 2>/dev/null || true; wait $up || true; exit 0' INT TERM
+address=${EVALRATCHET_LISTEN:-127.0.0.1:8321}
+answers() {
+    .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(f"http://{sys.argv[1]}/readyz", timeout=5)' \
+        "$address" 2>/dev/null
+}
 
-# wait until it answers, or has given up and said why
-.venv/bin/python - "$up" <<'PY'
-import os, sys, time, urllib.error, urllib.request
-
-url = f"http://{os.environ.get('EVALRATCHET_LISTEN', '127.0.0.1:8321')}/readyz"
-while os.path.exists(f"/proc/{sys.argv[1]}"):
-    try:
-        urllib.request.urlopen(url, timeout=5).close()
-        break
-    except (urllib.error.URLError, OSError):
-        time.sleep(0.1)
-PY
-kill -0 $up 2>/dev/null || wait $up
+up=""
+if answers; then
+    owner=$(cat "${EVALRATCHET_HOME:-.evalratchet}/capture.lock" 2>/dev/null || true)
+    if [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null; then
+        echo "run: something else answers on $address already. Stop it, or choose another EVALRATCHET_LISTEN." >&2
+        exit 1
+    fi
+    echo "==> run: it is running already (process $owner); sending the traces to it"
+else
+    "$evalratchet" up &
+    up=$!
+    trap 'kill -TERM $up 2>/dev/null || true; wait $up || true; exit 0' INT TERM
+    until answers; do # or until it has given up and said why
+        kill -0 $up 2>/dev/null || { wait $up; exit $?; }
+        sleep 0.1
+    done
+fi
 
 # shellcheck disable=SC2086 - several files on purpose
 if "$evalratchet" send --wait $traces; then
@@ -43,9 +49,12 @@ if "$evalratchet" send --wait $traces; then
     echo
     "$evalratchet" cases list --limit 10
     echo
-    echo "==> run: everything is in. Stop with Ctrl-C; \`make run\` continues where this stopped."
+    echo "==> run: everything is in."
 else
     echo "run: the traces were not all taken; the lines above say which and why" >&2
 fi
 
-wait $up
+if [ -n "$up" ]; then
+    echo "==> run: Ctrl-C stops it; the next \`make run\` continues where this one stopped."
+    wait $up
+fi

@@ -63,9 +63,13 @@ async def off_the_loop(size: int, work: Callable[[], T]) -> T:
 async def _arrived(request: Request, max_bytes: int) -> bytes:
     """The bytes as sent.
 
-    A body that is too large is still read, up to as much again, and dropped: a client that is cut
-    off while it sends never sees the answer.
+    A length that is announced and too large is answered before the body comes; the server drops
+    what is sent all the same. One that is not announced is still read, up to as much again, and
+    dropped: a client that is cut off while it sends never sees the answer.
     """
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:
+        raise TooManyBytes
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -9,7 +9,13 @@ from starlette.responses import Response
 
 from capture.events import FeedbackReceived, TraceReceived
 from capture.malformed import Malformed
-from capture.native import Refused, decode_captures, decode_feedback
+from capture.native import (
+    Refused,
+    decode_captures,
+    decode_feedback,
+    ignored_in_captures,
+    ignored_in_feedback,
+)
 from services.collector import Collector
 from services.errors import Unavailable
 from services.http import describe
@@ -20,6 +26,7 @@ from services.settings import Settings
 
 Item = TraceReceived | FeedbackReceived | Refused
 _Decode = Callable[..., Sequence[Item]]
+_Ignored = Callable[[bytes], dict[int, list[str]]]
 
 
 def capture_routes(collector: Collector, settings: Settings) -> APIRouter:
@@ -28,25 +35,32 @@ def capture_routes(collector: Collector, settings: Settings) -> APIRouter:
 
     @router.post("/v1/captures", **describe.CAPTURES)
     async def captures(request: Request) -> Response:
-        return await _take(request, decode_captures, collector, settings)
+        return await _take(request, decode_captures, ignored_in_captures, collector, settings)
 
     @router.post("/v1/feedback", **describe.FEEDBACK)
     async def feedback(request: Request) -> Response:
-        return await _take(request, decode_feedback, collector, settings)
+        return await _take(request, decode_feedback, ignored_in_feedback, collector, settings)
 
     return router
 
 
 async def _take(
-    request: Request, decode: _Decode, collector: Collector, settings: Settings
+    request: Request,
+    decode: _Decode,
+    ignored_in: _Ignored,
+    collector: Collector,
+    settings: Settings,
 ) -> Response:
     _require_json(request)
     body = await read_body(request, max_bytes=settings.max_request_bytes)
     try:
         key = idempotency_key_of(request)
-        items = await off_the_loop(
+        items, ignored = await off_the_loop(
             len(body),
-            lambda: decode(body, max_bytes=settings.max_trace_bytes, idempotency_key=key),
+            lambda: (
+                decode(body, max_bytes=settings.max_trace_bytes, idempotency_key=key),
+                ignored_in(body),
+            ),
         )
     except Malformed as error:
         raise Problem(400, "malformed", str(error)) from error
@@ -59,6 +73,8 @@ async def _take(
         _result(index, item, None if isinstance(item, Refused) else next(refusals))
         for index, item in enumerate(items)
     ]
+    for index, names in ignored.items():
+        results[index]["ignored"] = names
     accepted = sum(result["status"] == "accepted" for result in results)
     answer = {"results": results, "accepted": accepted, "rejected": len(results) - accepted}
     if results and not accepted:

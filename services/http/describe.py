@@ -51,6 +51,11 @@ _RESULT_SCHEMA = {
         "status": {"type": "string", "enum": ["accepted", "rejected"]},
         "event_id": {"type": "string", "description": "derived: the same when sent again"},
         "trace_id": {"type": "string", "nullable": True},
+        "ignored": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "names in the item that mean nothing here: misspelt? Only when there are",
+        },
         "error": {
             "type": "object",
             "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
@@ -110,7 +115,8 @@ _KEY = _header(
 )
 _CONTEXT = _header("traceparent", "W3C trace context, carried along to the case.")
 _TAKEN = {
-    "description": "At least one item is stored; the others say why not",
+    "description": "At least one item is stored; the others say why not. An empty list is answered "
+    "with no results: there was nothing to store",
     "content": {
         "application/json": {
             "schema": {"$ref": _REF.format(name="Results")},
@@ -218,8 +224,12 @@ HEALTH: dict[str, Any] = {
     },
 }
 READY: dict[str, Any] = {
-    "summary": "Whether requests are taken",
-    "responses": {200: {"description": "They are", **_STATE}},
+    "summary": "Whether the process is up and takes requests",
+    "description": (
+        "Always 200 once the process listens; it does not ask the stream. While the stream is away "
+        "posts are answered 503 with `Retry-After`: look at the stages of `/healthz` and the logs."
+    ),
+    "responses": {200: {"description": "The process takes requests", **_STATE}},
 }
 METRICS: dict[str, Any] = {
     "summary": "Metrics in Prometheus' format",
@@ -265,6 +275,8 @@ def _in_openapi_3_0(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     converted = {key: _in_openapi_3_0(value) for key, value in schema.items()}
+    if isinstance(pattern := converted.get("pattern"), str):
+        converted["pattern"] = pattern.replace(r"\Z", "$")  # Python's end of text, and JavaScript's
     options = converted.get("anyOf")
     if isinstance(options, list) and {"type": "null"} in options:
         rest = [option for option in options if option != {"type": "null"}]

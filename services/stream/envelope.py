@@ -74,6 +74,8 @@ def decode_body(schema: str | None, body: bytes) -> Any:
     if decoder is None:
         known = ", ".join(SCHEMAS)
         message = f"schema header is {schema!r}; this version reads {known}"
+        if schema is None:
+            message = "it has no `schema` header: something else than evalratchet wrote it"
         raise UnknownSchema(message)
     try:
         return decoder.decode(body)

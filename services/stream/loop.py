@@ -94,6 +94,11 @@ class Loop:
         """The stage's name, as logs and metrics have it."""
         return self._settings.stage
 
+    @property
+    def consumer(self) -> str:
+        """Under which name its attempts are remembered."""
+        return self._settings.consumer
+
     def stop(self) -> None:
         """Finish the batch in hand, commit it, and return from `run`."""
         self._stop.set()
@@ -122,17 +127,19 @@ class Loop:
 
     async def _work(self, records: Sequence[Record]) -> None:
         """Handle what one fetch gave. A batch that a process died of is taken one record at a time."""
-        firsts = list({(r.topic, r.partition): _position(r) for r in reversed(records)}.values())
+        firsts = {(r.topic, r.partition): _position(r) for r in reversed(records)}
         consumer = self._settings.consumer
-        counts = await self._patiently(lambda: self._begin(consumer, firsts))
-        if max(counts.values(), default=1) > 1:
-            self._log.warning("careful_after_a_crash", records=len(records))
-            for record in records:
-                await self._work_carefully(record)
-        else:
-            await self._step(records)
+        counts = await self._patiently(lambda: self._begin(consumer, list(firsts.values())))
+        marked = {place for place, first in firsts.items() if counts.get(first, 1) > 1}
+        suspects = [record for record in records if (record.topic, record.partition) in marked]
+        if suspects:
+            self._log.warning("careful_after_a_crash", records=len(suspects))
+        for record in suspects:
+            await self._work_carefully(record)
+        if len(suspects) < len(records):
+            await self._step([r for r in records if (r.topic, r.partition) not in marked])
         await self._patiently(lambda: self._source.commit(records))
-        await self._patiently(lambda: self._end(consumer, firsts))
+        await self._patiently(lambda: self._end(consumer, list(firsts.values())))
 
     async def _work_carefully(self, record: Record) -> None:
         consumer, position = f"{self._settings.consumer}/one", _position(record)

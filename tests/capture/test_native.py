@@ -8,7 +8,7 @@ import pytest
 
 from capture.events import FeedbackReceived, TraceReceived
 from capture.malformed import Malformed
-from capture.native import Refused, decode_captures, decode_feedback
+from capture.native import Refused, decode_captures, decode_feedback, ignored_in_captures
 
 SMALL = {"trace_id": "t", "project": "p"}
 
@@ -68,8 +68,9 @@ def test_a_bad_item_leaves_the_good_ones() -> None:
         ({"project": ""}, "a project name: 1 to 64"),
         ({"project": "a\n"}, "a project name"),
         ({"project": "x" * 65}, "a project name"),
-        ({"trace_id": ""}, "$.trace_id"),
-        ({"trace_id": "x" * 129}, "$.trace_id"),
+        ({"trace_id": ""}, "1 to 128 characters, and this is empty - at `$.trace_id`"),
+        ({"trace_id": "x" * 129}, "1 to 128 characters, and this is longer - at `$.trace_id`"),
+        ({"trace_id": "  "}, "is blank"),
         ({"trace_id": "a\u0000b"}, "cannot be printed"),
         ({"trace_id": None}, "$.trace_id"),
         ({"latency_ms": -1}, "$.latency_ms"),
@@ -142,6 +143,28 @@ def test_unknown_fields_are_ignored_and_the_last_of_duplicate_keys_counts() -> N
     [event] = captures(b'{"trace_id":"t","project":"p","future":{},"input":"a","input":"b"}')
     assert isinstance(event, TraceReceived)
     assert event.trace.input == "b"
+
+
+@pytest.mark.parametrize(
+    ("body", "ignored"),
+    [
+        (b'{"trace_id":"t","project":"p","singals":[]}', {0: ["singals"]}),
+        (b'{"traces":[{"trace_id":"t"},{"b":1,"project":"p","a":{"input":1}}]}', {1: ["b", "a"]}),
+        (b'{"traces":[5,"x",null,[],{}]}', {}),
+        (b'{"traces":[{"input":"caf\xe9","x":"\xe9"},{"caf\xe9":1}]}', {0: ["x"]}),
+        (b'{"trace":[]}', {0: ["trace"]}),
+        (b'{"%s":1}' % (b"x" * 100), {0: ["x" * 64]}),
+    ],
+)
+def test_names_that_mean_nothing_are_found_in_whatever_was_sent(
+    body: bytes, ignored: dict[int, list[str]]
+) -> None:
+    assert ignored_in_captures(body) == ignored
+
+
+def test_only_so_many_names_are_told() -> None:
+    body = json.dumps({f"n{number}": 1 for number in range(1000)}).encode()
+    assert ignored_in_captures(body) == {0: [f"n{number}" for number in range(20)]}
 
 
 def test_times_become_utc_and_one_without_a_zone_is_taken_as_utc() -> None:

@@ -66,6 +66,18 @@ async def test_nothing_taken_is_no_success(client: httpx.AsyncClient, publisher:
     assert publisher.messages == []
 
 
+async def test_names_that_mean_nothing_are_told_and_do_no_harm(
+    client: httpx.AsyncClient, publisher: Any
+) -> None:
+    items = [SMALL, {**SMALL, "singals": [], "x": 1}, {"traceid": "u", "project": "p"}]
+    results = (await client.post("/v1/captures", json={"traces": items})).json()["results"]
+    assert [result.get("ignored") for result in results] == [None, ["singals", "x"], ["traceid"]]
+    assert [result["status"] for result in results] == ["accepted", "accepted", "rejected"]
+    response = await client.post("/v1/feedback", json={**THUMB, "coment": "slow"})
+    assert response.json()["results"][0]["ignored"] == ["coment"]
+    assert len(publisher.messages) == 3
+
+
 async def test_an_empty_batch_loses_nothing(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/captures", json={"traces": []})
     assert response.status_code == 202
@@ -80,6 +92,7 @@ async def test_a_trace_over_the_limit_is_refused_with_its_size(
     error = response.json()["results"][0]["error"]
     assert error["code"] == "too_large"
     assert str(settings.max_trace_bytes) in error["message"]
+    assert "EVALRATCHET_MAX_TRACE_BYTES" in error["message"]
     assert response.json()["accepted"] == 1
 
 

@@ -35,6 +35,34 @@ async def test_every_reference_in_the_document_leads_somewhere(client: httpx.Asy
     assert '{"type": "null"}' not in text
 
 
+async def test_patterns_in_the_document_are_javascripts(client: httpx.AsyncClient) -> None:
+    schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    for name in ("Trace", "Feedback"):
+        pattern = schemas[name]["properties"]["project"]["pattern"]
+        assert pattern == "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+@pytest.mark.parametrize("name", ["Trace", "Step"])
+async def test_the_document_says_what_each_field_is_for(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
+    fields = schemas[name]["properties"]
+    assert [field for field, said in fields.items() if "description" not in said] == (
+        ["type"] if name == "Step" else []
+    )
+    assert fields["started_at"]["format"] == "date-time"
+    assert fields["started_at"]["nullable"] is True
+
+
+async def test_the_document_promises_of_readiness_only_what_is_so(
+    client: httpx.AsyncClient,
+) -> None:
+    ready = (await client.get("/openapi.json")).json()["paths"]["/readyz"]["get"]
+    assert "Retry-After" in ready["description"]
+    assert ready["responses"].keys() == {"200"}
+
+
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).text
     assert "https://" not in page

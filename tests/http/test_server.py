@@ -118,11 +118,35 @@ async def test_a_broken_connection_stores_nothing_and_harms_nobody(
     assert len(publisher.messages) == 1
 
 
+@pytest.mark.parametrize("path", ["/v1/captures", "/v1/traces"])
+async def test_a_length_over_the_limit_is_answered_before_the_body_comes(
+    url: str, path: str
+) -> None:
+    """And the connection still takes what is sent, and the next request after it."""
+    host, port = url.removeprefix("http://").rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 500000\r\n\r\n".encode())
+    assert b" 413 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    writer.write(b"x" * 500_000)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b" 200 OK" in await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+
+async def unannounced() -> AsyncIterator[bytes]:
+    """A body over the limit in chunks: its length is not known before its end."""
+    for _ in range(5):
+        yield b"x" * 70_000
+
+
 async def test_a_body_over_the_limit_is_answered_though_it_is_still_being_sent(url: str) -> None:
     async with httpx.AsyncClient(base_url=url) as client:
         response = await client.post("/v1/captures", content=b"x" * 350_000)
         assert response.status_code == 413
         assert response.json()["error"]["detail"] == {"max_request_bytes": 200_000}
+        response = await client.post("/v1/captures", content=unannounced())
+        assert response.status_code == 413
         bomb = gzip.compress(bytes(50 << 20))
         response = await client.post(
             "/v1/captures", content=bomb, headers={"content-encoding": "gzip"}

@@ -3,6 +3,7 @@
 import random
 import time
 
+import httpx
 import pytest
 
 KILLS = 20
@@ -31,6 +32,30 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice(
     asked.wait_until_all_is_in()
     counted_once(asked, sender, "faults")
     assert service.terminate() == 0, service.log()
+
+
+@pytest.mark.slow
+def test_a_stage_that_halts_stays_halted_and_the_others_go_on(
+    embedded, start_service, asking, wait_until_listening, tmp_path
+):
+    """Ending would have a supervisor start it again and again; capture goes on taking traces."""
+    environment = {**embedded, "EVALRATCHET_EMBEDDING_MODEL": str(tmp_path / "nowhere")}
+    url = f"http://{embedded['EVALRATCHET_LISTEN']}"
+    service = start_service("up", environment=environment)
+    wait_until_listening(url)
+    deadline = time.monotonic() + 60
+    while "halted" not in httpx.get(f"{url}/healthz").text:
+        assert time.monotonic() < deadline, service.log()
+        time.sleep(0.2)
+    answer = httpx.get(f"{url}/healthz")
+    assert answer.is_success
+    assert "cannot be loaded" in answer.text
+    trace = {"project": "p", "trace_id": "t", "signals": [{"name": "task_resolved", "value": 0}]}
+    assert httpx.post(f"{url}/v1/captures", json=trace).is_success
+    assert service.terminate() == 1
+    service = start_service("up", environment=embedded)
+    asking(embedded).wait_until_all_is_in()
+    assert len(asking(embedded).members("p")) == 1
 
 
 @pytest.mark.slow

@@ -25,20 +25,19 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = {
-    "listen": ["8321", "host:", ":8321", "host:http", "host:65536", "host:-1", ""],
-    "stream": ["redis://x", "kafka://", "kafka", "", "SQLITE", "kafka://["],
-    "store": ["sqlite:///x.db", "postgresql://u@h/d", "mysql://x", ""],
+    "listen": ["8321", "host:", ":8321", "host:http", "host:65536", "host:-1"],
+    "stream": ["redis://x", "kafka://", "kafka", "SQLITE", "kafka://["],
+    "store": ["sqlite:///x.db", "postgresql://u@h/d", "mysql://x"],
     "settle_seconds": ["-1", "86401", "soon", "nan", "inf"],
-    "embedding_model": [""],
     "embedding_threads": ["0", "257", "1.5", "two"],
     "max_trace_bytes": ["1023", "67108865", "1MB"],
     "max_request_bytes": ["0", "1073741825"],
     "retention_days": ["0", "-3", "week", "inf", "nan", "1e300"],
     "topic_prefix": ["a/b", "x" * 101, "a b", "a\n"],
     "topic_partitions": ["0", "4097", "many"],
-    "instance_id": ["", "a b", "x" * 201],
+    "instance_id": ["a b", "x" * 201],
     "metrics_listen": ["9000"],
-    "log_format": ["xml", ""],
+    "log_format": ["xml"],
     "log_level": ["info", "TRACE"],
 }
 
@@ -57,6 +56,13 @@ def test_a_bad_value_is_answered_with_the_setting_the_value_and_what_is_allowed(
     assert line.startswith(f"{variable}=")
     assert repr(value) in line or "***" in line
     assert str(Settings.model_fields[name].description) in line
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files and shells make them of what is not set."""
+    for name in Settings.model_fields:
+        monkeypatch.setenv(PREFIX + name.upper(), "")
+    assert load_settings() == Settings()
 
 
 def test_every_bad_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,11 +62,8 @@ class Double:
         self.committed = records[-1].offset + 1
         self.journal.append(("commit", len(records)))
 
-    async def rewind(self) -> None:
-        self._next = self.committed
-
     async def close(self) -> None:
-        await self.rewind()
+        self._next = self.committed
 
     def _maybe_fail(self, what: str) -> None:
         if self.faults[what] > 0:

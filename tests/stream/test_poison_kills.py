@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.errors import Unavailable
@@ -49,6 +50,25 @@ async def test_the_event_that_kills_is_parked_and_all_others_pass(
     assert letter.header("event_id") == "e-5"
     out = {record.header("event_id") for record in await arrived(log, "out", 9)}
     assert out == {f"e-{n}" for n in range(10) if n != 5}
+
+
+async def test_only_the_partition_that_a_process_died_of_is_taken_with_care(
+    double, well_formed, make_loop, remembered, wrapping, committed
+):
+    """A replica that dies marks what it had in hand; the heir's other partitions go on in batches."""
+    await double.publish([well_formed(n) for n in range(9)])
+    records = double.topics["in"]
+    records[:] = [msgspec.structs.replace(one, partition=n % 3) for n, one in enumerate(records)]
+    loop = make_loop(double, handler := wrapping())
+    died_of = next(one for one in records if one.partition == 1)
+    place = f"{died_of.topic}/{died_of.partition}/{died_of.offset}"
+    remembered.counts[loop.consumer, place] = 1
+    task = asyncio.create_task(loop.run())
+    await committed(double, len(records))
+    loop.stop()
+    await task
+    assert [len(batch) for batch in handler.batches] == [1, 1, 1, 6]
+    assert remembered.counts == {}
 
 
 async def _surviving(loop):
