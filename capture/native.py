@@ -58,14 +58,15 @@ class _Named(msgspec.Struct):
     trace_id: Any = None
 
 
-def _only_known(known: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
-    """Reads an object that has no other names than the type, and raises on any other."""
+def _only_known(known: type[msgspec.Struct], many: str) -> msgspec.json.Decoder[Any]:
+    """Reads a body of many, each with no other names than the type's, and raises on any other."""
     fields = [
-        (field.encode_name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)
-        for field in msgspec.structs.fields(known)
+        (name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET)
+        for name in known.__struct_encode_fields__
     ]
     only = msgspec.defstruct(f"Only{known.__name__}", fields, forbid_unknown_fields=True)
-    return msgspec.json.Decoder(only)
+    items = list[only] | msgspec.UnsetType  # type: ignore[valid-type] # made just now
+    return msgspec.json.Decoder(msgspec.defstruct("Many", [(many, items, msgspec.UNSET)]))
 
 
 Event = TypeVar("Event", TraceReceived, FeedbackReceived)
@@ -76,11 +77,10 @@ _trace_decoder = msgspec.json.Decoder(Trace)
 _feedback_decoder = msgspec.json.Decoder(Feedback)
 _named_decoder = msgspec.json.Decoder(_Named)
 _names_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_known = {Trace: _only_known(Trace), Feedback: _only_known(Feedback)}
+_only_traces_decoder = _only_known(Trace, "traces")
+_only_feedbacks_decoder = _only_known(Feedback, "feedback")
 
-_MOST_IGNORED = (
-    20  # names that are told of one item: enough for a typo, and no echo of a large body
-)
+_MOST_IGNORED = 20  # names told of one item: enough for a typo, and no echo of a large body
 _LONGEST_IGNORED = 64  # characters of one
 
 
@@ -117,6 +117,8 @@ def ignored_in_captures(body: bytes) -> dict[int, list[str]]:
     Raises:
         Malformed: as `decode_captures`.
     """
+    if _nothing_ignored(body, _only_traces_decoder, "traces"):
+        return {}
     return _ignored(_items(body, _traces_decoder, "traces", None), Trace)
 
 
@@ -126,30 +128,33 @@ def ignored_in_feedback(body: bytes) -> dict[int, list[str]]:
     Raises:
         Malformed: as `decode_feedback`.
     """
+    if _nothing_ignored(body, _only_feedbacks_decoder, "feedback"):
+        return {}
     return _ignored(_items(body, _feedbacks_decoder, "feedback", None), Feedback)
+
+
+def _nothing_ignored(body: bytes, decoder: msgspec.json.Decoder[Any], many: str) -> bool:
+    """Whether it is many, and all their names are known: told by one pass, since most are so."""
+    try:
+        return not isinstance(getattr(decoder.decode(body), many), msgspec.UnsetType)
+    except UNREADABLE:
+        return False
 
 
 def _ignored(
     items: Sequence[msgspec.Raw | bytes], known: type[msgspec.Struct]
 ) -> dict[int, list[str]]:
-    decode = _known[known].decode
-    ignored: dict[int, list[str]] = {}
-    for index, item in enumerate(items):
-        try:
-            decode(item)
-        except UNREADABLE:
-            if names := _unknown_names(item, known):
-                ignored[index] = names
-    return ignored
+    expected = frozenset(known.__struct_encode_fields__)
+    told = ((index, _unknown_names(item, expected)) for index, item in enumerate(items))
+    return {index: names for index, names in told if names}
 
 
-def _unknown_names(item: msgspec.Raw | bytes, known: type[msgspec.Struct]) -> list[str]:
+def _unknown_names(item: msgspec.Raw | bytes, expected: frozenset[str]) -> list[str]:
     """In the order they came; none of what is no object."""
     try:
         names = _names_decoder.decode(item)
     except UNREADABLE:
         return []
-    expected = {field.encode_name for field in msgspec.structs.fields(known)}
     unknown = (name[:_LONGEST_IGNORED] for name in names if name not in expected)
     return list(islice(unknown, _MOST_IGNORED))
 

@@ -10,4 +10,14 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character
     from services.cli.app import app  # noqa: PLC0415 - importing the package must stay free
 
-    app(prog_name="evalratchet")
+    try:
+        try:
+            app(prog_name="evalratchet")
+        finally:
+            sys.stdout.flush()  # here it can be told that this failed, at the end of Python not
+    except OSError:
+        from services.cli.problem import output_lost  # noqa: PLC0415 - see above
+
+        if (code := output_lost()) is None:
+            raise
+        sys.exit(code)

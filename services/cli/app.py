@@ -29,6 +29,25 @@ app = typer.Typer(
 )
 groups.add_to(app)
 
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_say_version, help="Show the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """What holds for every command; the help of the root stands above."""
+
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 TimeoutOption = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="With --wait: give up after this long.")

@@ -4,7 +4,7 @@ from typing import Any
 
 from capture.trace import Content, content_text
 from promote.case import Case, CaseSet
-from services.cli.known import check_project
+from services.cli.known import check_beginning, check_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import (
     full,
@@ -12,6 +12,7 @@ from services.cli.output import (
     print_fields,
     print_json,
     print_table,
+    times,
     when,
 )
 from services.cli.problem import ExitCode, note, refuse
@@ -41,6 +42,7 @@ def list_cases(
 
 def show_case(case_id: str, *, as_json: bool) -> None:
     """Print one case in full."""
+    check_beginning(case_id, "case")
     one = run(_one(case_id))
     if as_json:
         print_json(_document(one))
@@ -103,7 +105,7 @@ def _fields(one: KeptCase) -> list[tuple[str, str]]:
         ("label", case.label),
         ("severity", case.severity),
         ("weight", _weight(case)),
-        ("seen", f"{one.occurrences} times, the last at {when(one.last_failed_at)}"),
+        ("seen", f"{times(one.occurrences)}, the last at {when(one.last_failed_at)}"),
         ("created", when(case.created_at)),
         ("tags", ", ".join(case.tags)),
         ("", ""),

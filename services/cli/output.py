@@ -14,7 +14,12 @@ from rich.text import Text
 
 _PIPED_WIDTH = 10_000  # a pipe has no width: no column is ever cut for want of one
 _GAP = 2
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What steers a terminal, and what is not seen but changes how the rest is seen or read, such as an
+# override of the direction; the joiners U+200C and U+200D stay, Persian and emoji need them.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 
 def console() -> Console:
@@ -31,6 +36,11 @@ def one_line(text: str, limit: int = 100) -> str:
     """The text in one line of at most `limit` characters."""
     shown = printable(" ".join(text.split()))
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def times(count: int) -> str:
+    """How often, in words: once, or so many times."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def when(moment: datetime | None) -> str:

@@ -1,9 +1,9 @@
 """`patterns list` and `patterns show`."""
 
 from services.cli.cases import EVERYTHING, TABLE_ROWS
-from services.cli.known import check_project
+from services.cli.known import check_beginning, check_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import full, one_line, print_fields, print_json, print_table, when
+from services.cli.output import full, one_line, print_fields, print_json, print_table, times, when
 from services.cli.problem import ExitCode, note, refuse
 from services.reading import Member, PatternRow
 from services.store.open import Store
@@ -48,7 +48,7 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
         [
             ("pattern", row.pattern_id),
             ("project", row.project),
-            ("seen", f"{row.occurrences} times"),
+            ("seen", times(row.occurrences)),
             ("first", when(row.first_failed_at)),
             ("last", when(row.last_failed_at)),
             ("embedding", row.embedding_space),
@@ -83,6 +83,7 @@ def print_members(members: list[Member]) -> None:
 
 async def find_pattern(store: Store, pattern_id: str, project: str | None = None) -> PatternRow:
     """The one pattern whose id starts with this. Raises `Problem` when it is none, or several."""
+    check_beginning(pattern_id, "pattern")
     found = [
         row
         for row in await store.reader.pattern(pattern_id)

@@ -11,7 +11,7 @@ from capture.trace import ProjectName
 from services.cli.opened import effective_settings, make_embedded_store, opened_store, run
 from services.cli.output import console, full, print_json, when
 from services.cli.policy_edit import Edit, edited, scorer_name
-from services.cli.problem import ExitCode, note, refuse
+from services.cli.problem import ExitCode, misused, note, refuse
 from services.policy import Policy, PolicyChange
 
 _STYLES = {"+": "green", "-": "red"}
@@ -19,6 +19,7 @@ _STYLES = {"+": "green", "-": "red"}
 
 def show_policy(project: str, *, as_json: bool) -> None:
     """Print the policy in force."""
+    _check_project_name(project)
     version, policy = run(_current(project))
     if as_json:
         print_json({"project": project, "version": version, "policy": full(policy)})
@@ -30,6 +31,7 @@ def show_policy(project: str, *, as_json: bool) -> None:
 
 def show_history(project: str, *, as_json: bool) -> None:
     """Print every change, oldest first."""
+    _check_project_name(project)
     changes = run(_history(project))
     if as_json:
         print_json([full(change) for change in changes])
@@ -104,8 +106,12 @@ async def _history(project: str) -> list[PolicyChange]:
 def _check_project_name(project: str) -> None:
     try:
         msgspec.convert(project, ProjectName)
-    except msgspec.ValidationError as error:
-        refuse(f"{project!r} cannot be the name of a project.", str(error), code=ExitCode.USAGE)
+    except msgspec.ValidationError:
+        misused(
+            f"{project!r} cannot be the name of a project.",
+            "A name has 1 to 64 letters, digits, dots, underscores and hyphens, and begins with a "
+            "letter or a digit.",
+        )
 
 
 def _named(version: int) -> str:

@@ -27,6 +27,10 @@ _KINDS: dict[str, type[Scorer]] = {
 }
 
 
+_LARGEST_DISTANCE = 2  # of vectors that point in opposite directions
+_LONGEST_NAME = 128
+
+
 class Edit(msgspec.Struct, frozen=True, kw_only=True):
     """What `policy set` was asked to change. `scores` are NAME=BOUND."""
 
@@ -52,6 +56,7 @@ def edited(policy: Policy, edit: Edit) -> Policy:
     Raises:
         Problem: an option or a file that makes no valid policy; it says what to change.
     """
+    _check_bounds(edit)
     if edit.file is not None and edit.reset:
         misused("--file and --reset both replace the whole policy.", "Leave one of them out.")
     if edit.reset:
@@ -75,6 +80,25 @@ def edited(policy: Policy, edit: Edit) -> Policy:
             changed, dedup=msgspec.structs.replace(changed.dedup, distance=edit.distance)
         )
     return _checked(changed)
+
+
+def _check_bounds(edit: Edit) -> None:
+    """Raise a `Problem` for a number that its option cannot have."""
+    if edit.distance is not None and not 0 <= edit.distance <= _LARGEST_DISTANCE:
+        misused(
+            f"--distance {edit.distance:g} is not a distance.",
+            "Give a number from 0 (only the same text is the same) to 2 (everything is the same).",
+        )
+    if edit.latency_ms is not None and not 0 < edit.latency_ms < math.inf:
+        misused(
+            f"--latency-ms {edit.latency_ms:g} is not a bound.",
+            "Give a number of milliseconds above 0, for example --latency-ms 8000",
+        )
+    if edit.feedback_below is not None and not math.isfinite(edit.feedback_below):
+        misused(
+            f"--feedback-below {edit.feedback_below:g} is not a bound.",
+            "Give a number, for example --feedback-below 3",
+        )
 
 
 def read_policy(path: Path) -> Policy:
@@ -116,6 +140,11 @@ def _score(text: str) -> SignalScorer:
         below = math.nan
     if not name or not math.isfinite(below):
         misused(f"--score {text} is not NAME=BOUND.", "For example --score faithfulness=3")
+    if len(name) > _LONGEST_NAME:
+        misused(
+            "--score has a name that is too long.",
+            f"It has {len(name)} characters; the name of a signal has at most {_LONGEST_NAME}.",
+        )
     return SignalScorer(signal=name, below=below)
 
 

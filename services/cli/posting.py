@@ -12,6 +12,7 @@ import msgspec
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from services.cli.problem import ExitCode, Problem, misused, note
+from services.cli.typed import own_name
 
 _TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _SPLIT = frozenset({400, 413})  # too much at once, or one that makes the rest unreadable
@@ -51,7 +52,7 @@ class Capture:
         if project is not None:
             headers[_PROJECT_HEADER] = project
         self._client = httpx.Client(base_url=address, timeout=_TIMEOUT, headers=headers)
-        self._answered = False
+        self.answered = False  # whether anything was posted and answered
 
     def __enter__(self) -> Self:
         """Nothing is connected yet."""
@@ -95,7 +96,7 @@ class Capture:
             response: httpx.Response = retrying(self._once, path, body)
         except _TryAgain as error:
             raise self._unreachable(str(error)) from error
-        self._answered = True
+        self.answered = True
         return response
 
     def _once(self, path: str, body: bytes) -> httpx.Response:
@@ -111,14 +112,14 @@ class Capture:
     def _give_up(self, state: RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         nobody_there = isinstance(error and error.__cause__, httpx.ConnectError)
-        if nobody_there and not self._answered:
+        if nobody_there and not self.answered:
             return True
         return (state.seconds_since_start or 0) > _PATIENCE_SECONDS
 
     def _unreachable(self, why: str) -> Problem:
         return Problem(
             f"Capture does not answer at {self.url}.",
-            f"{why}\nStart it with `evalratchet up` (or `evalratchet serve capture`), or give its "
+            f"{why}\nStart it with `{own_name()} up` (or `{own_name()} serve capture`), or give its "
             "address with --url.\nWhat was sent so far is safe; sending the same files again is "
             "harmless, ids are derived from what is sent.",
             code=ExitCode.UNREACHABLE,

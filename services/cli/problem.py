@@ -1,5 +1,7 @@
 """Expected problems: one sentence, the detail, an exit code; never a traceback."""
 
+import errno
+import os
 import sys
 from enum import IntEnum
 from typing import Any, NoReturn
@@ -65,6 +67,19 @@ def tell(problem: Problem) -> None:
     """Say a problem on standard error: the sentence, then the detail, indented."""
     lines = [f"evalratchet: {problem.sentence}", *problem.detail.splitlines()]
     print("\n  ".join(lines), file=sys.stderr)
+
+
+def output_lost() -> ExitCode | None:
+    """How to exit when standard output cannot be written, which is told; None when it can."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EPIPE:  # a reader that has enough is no problem
+            tell(Problem("The output could not be written.", f"{error.strerror}."))
+        # What is still buffered has nowhere to go: without this Python tries, and says so, again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.NO
+    return None
 
 
 def note(text: str) -> None:

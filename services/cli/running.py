@@ -12,6 +12,7 @@ from services.alone import AlreadyRunning
 from services.cli.address import local_url
 from services.cli.opened import effective_settings, make_home, migrate, not_ready, unusable
 from services.cli.problem import Problem
+from services.cli.typed import own_name
 from services.errors import Unavailable
 from services.settings import Settings, SettingsError, mask_url
 from services.store.open import open_store
@@ -33,7 +34,9 @@ def run_one(service: ServiceName) -> None:
     settings = effective_settings()
 
     def say_ready() -> None:
-        print(f"{service} is running. Ctrl-C stops it; it continues where it stopped.", flush=True)
+        where = f"\n{_addresses(settings)}" if service == "capture" else ""
+        said = f"{service} is running. Ctrl-C stops it; it continues where it stopped.{where}"
+        print(said, flush=True)
 
     async def serve() -> int:
         return await _services(settings, [service], say_ready)
@@ -86,16 +89,26 @@ def _exit(settings: Settings, work: Callable[[], Coroutine[Any, Any, int]]) -> N
 
 def _welcome(settings: Settings, seconds: float) -> str:
     """Where to post, where to look, how to stop."""
-    url = local_url(settings.listen)
     where = (
         f"data in {settings.home}/" if settings.embedded_stream else mask_url(settings.stream_url)
     )
     return "\n".join(
         [
             f"evalratchet is ready after {seconds:.1f} s ({where})",
+            _addresses(settings),
+            f"  look           {own_name()} status, {own_name()} cases list",
+            "  stop           Ctrl-C; nothing is lost, a restart continues where it stopped",
+        ]
+    )
+
+
+def _addresses(settings: Settings) -> str:
+    """Where capture takes what, and where it says how."""
+    url = local_url(settings.listen)
+    return "\n".join(
+        [
             f"  post traces    {url}/v1/captures (native JSON), {url}/v1/traces (OTLP/HTTP)",
             f"  post feedback  {url}/v1/feedback",
-            f"  look           evalratchet status, evalratchet cases list, {url}/docs",
-            "  stop           Ctrl-C; nothing is lost, a restart continues where it stopped",
+            f"  read the docs  {url}/docs",
         ]
     )

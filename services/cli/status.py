@@ -9,7 +9,8 @@ from services.cli.known import check_project
 from services.cli.opened import effective_settings, opened_store, opened_stream, run
 from services.cli.output import print_fields, print_json, print_table, when
 from services.cli.problem import ExitCode, Problem
-from services.cli.waiting import wait_until_quiet
+from services.cli.typed import own_name
+from services.cli.waiting import wait_until_quiet, what_to_look_at
 from services.reading import ReplayStore, Totals
 from services.settings import Settings
 from services.store.open import Store
@@ -50,15 +51,20 @@ def show_status(*, project: str | None, wait: bool, timeout: float, as_json: boo
         print_json(status)
     else:
         _print(status)
+        if not status.events_in and not settings.embedded_stream:
+            print(
+                "\nNothing came in yet. If there are no topics yet: run "
+                f"`{own_name()} topics apply`."
+            )
     if waiting:
-        raise still_waiting(waiting, timeout)
+        raise still_waiting(waiting, timeout, embedded=settings.embedded_stream)
 
 
-def still_waiting(waiting: list[str], timeout: float) -> Problem:
+def still_waiting(waiting: list[str], timeout: float, *, embedded: bool) -> Problem:
     """What to say when the time is over."""
     return Problem(
         f"After {timeout:g} s not everything has reached the store.",
-        "\n".join([*waiting, "Are the services running? Start them with `evalratchet up`."]),
+        "\n".join([*waiting, what_to_look_at(embedded=embedded)]),
         code=ExitCode.NO,
     )
 
@@ -80,7 +86,13 @@ async def _status(
     async with opened_store(settings) as store, opened_stream(settings) as stream:
         await check_project(store, project)
         if wait_seconds is not None:
-            waiting = await wait_until_quiet(store, stream, topics, timeout_seconds=wait_seconds)
+            waiting = await wait_until_quiet(
+                store,
+                stream,
+                topics,
+                timeout_seconds=wait_seconds,
+                embedded=settings.embedded_stream,
+            )
         return await read_status(store, stream, topics, project), waiting
 
 

@@ -15,6 +15,8 @@ from typer.main import get_command
 from typer.testing import Result
 
 from services.cli.app import Service, app
+from services.cli.output import one_line
+from services.cli.typed import own_name
 from services.wiring import SERVICES
 
 Run = Callable[..., Result]
@@ -76,7 +78,9 @@ def test_the_module_runs_like_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("serve", "nonsense"), ("cases", "show"), ("send",)]
+    "arguments",
+    [("nonsense",), ("serve", "nonsense"), ("cases", "show"), ("send",), ("send", ".")]
+    + [(kind, "show", nothing) for kind in ("cases", "patterns") for nothing in ("", " ")],
 )
 def test_wrong_use_exits_with_2(cli: Run, arguments: tuple[str, ...]) -> None:
     assert cli(*arguments).exit_code == 2
@@ -191,3 +195,55 @@ def test_output_that_is_cut_off_is_no_crash() -> None:
     )
     assert done.stdout.startswith("trace_id,pattern_id,distance")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    "command", ["cases list", "patterns members --format csv", "version", "--help"]
+)
+def test_output_that_cannot_be_written_is_told_in_a_sentence(command: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m services.cli {command} > /dev/full"],
+        capture_output=True,
+        text=True,
+        env=os.environ.copy(),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "evalratchet: The output could not be written.",
+        "  No space left on device.",
+    ]
+
+
+def test_the_version_is_also_an_option(cli: Run) -> None:
+    asked = cli("--version")
+    assert asked.exit_code == 0
+    assert asked.stdout == cli("version").stdout
+
+
+def test_what_turns_the_direction_of_text_is_not_shown() -> None:
+    assert one_line("abc\u202edcb\u2066") == "abc\ufffddcb\ufffd"
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert one_line(family) == family
+
+
+@pytest.mark.parametrize(
+    ("argument", "path", "expected"),
+    [
+        ("tools/evalratchet", "", "tools/evalratchet"),
+        ("./evalratchet", "", "./evalratchet"),
+        ("tools/evalratchet", "tools", "evalratchet"),
+        ("tools/other", "", "evalratchet"),
+    ],
+)
+def test_hints_name_the_command_as_it_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, path: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / argument
+    file.parent.mkdir(exist_ok=True)
+    file.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [argument])
+    monkeypatch.setenv("PATH", str(tmp_path / path) if path else "")
+    assert own_name() == expected

@@ -48,6 +48,8 @@ def test_lag_is_what_a_group_has_not_read(
     waited = cli("status", "--wait", "--timeout", "0.5")
     assert waited.exit_code == 1
     assert "7 failures to be grouped (dedup)" in waited.stderr
+    assert "evalratchet serve" in waited.stderr
+    assert "evalratchet up" not in waited.stderr
 
 
 def test_a_dead_letter_goes_back_to_its_topic(
@@ -78,3 +80,12 @@ def test_brokers_that_are_away_exit_with_3(cli: Run, monkeypatch: pytest.MonkeyP
         result = cli(*command)
         assert result.exit_code == 3
         assert "127.0.0.1:9" in result.stderr
+
+
+def test_a_stream_in_which_nothing_is_says_how_to_make_the_topics(
+    cli: Run, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVALRATCHET_TOPIC_PREFIX", f"{topic_prefix}none.")
+    shown = cli("status")
+    assert shown.exit_code == 0
+    assert "evalratchet topics apply" in shown.stdout

@@ -113,11 +113,12 @@ def test_an_output_schema_is_read_from_its_file(
         (("--score", "=3"), "not NAME=BOUND"),
         (("--score", "faithfulness=low"), "not NAME=BOUND"),
         (("--score", "faithfulness=nan"), "not NAME=BOUND"),
-        (("--distance", "7"), "<= 2"),
-        (("--latency-ms", "-1"), "> 0"),
-        (("--latency-ms", "nan"), "not a valid policy"),
-        (("--distance", "nan"), "not a valid policy"),
-        (("--score", "=".join(["x" * 200, "1"])), "not a valid policy"),
+        (("--distance", "7"), "--distance 7 is not a distance"),
+        (("--latency-ms", "-5"), "--latency-ms -5 is not a bound"),
+        (("--latency-ms", "nan"), "--latency-ms nan is not a bound"),
+        (("--feedback-below", "inf"), "--feedback-below inf is not a bound"),
+        (("--distance", "nan"), "a number from 0"),
+        (("--score", "=".join(["x" * 200, "1"])), "200 characters"),
         (("--severity", "high"), "no scorer is named"),
         (("--severity", "awful", "--score", "a=1"), "awful"),
         (("--file", "missing.json"), "cannot be read"),
@@ -144,3 +145,5 @@ def test_a_project_with_an_impossible_name_is_wrong_use(cli: Run) -> None:
     result = cli("policy", "set", "no such/name", "--reset")
     assert result.exit_code == 2
     assert "cannot be the name of a project" in result.stderr
+    assert "1 to 64 letters" in result.stderr
+    assert "[A-Z" not in result.stderr

@@ -178,6 +178,7 @@ def test_a_stage_alone_leaves_the_others_their_work(
     try:
         assert process.stdout is not None
         assert "capture is running" in process.stdout.readline()
+        assert f"{environment['EVALRATCHET_LISTEN']}/v1/captures" in process.stdout.readline()
         assert ask("send", str(lines)).returncode == 1
         _until(lambda: json.loads(ask("status", "--json").stdout)["failures"] == 3)
         waited = ask("status", "--wait", "--timeout", "0.1")

@@ -56,6 +56,7 @@ def test_waiting_in_vain_says_what_still_waits(
     assert result.exit_code == 1
     assert "1 failures to be graded (grade)" in result.stderr
     assert "to be archived" not in result.stderr
+    assert "its log says why" in result.stderr
     assert "lag" in result.stdout
 
 
