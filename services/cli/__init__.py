@@ -14,10 +14,9 @@ def main() -> None:
         try:
             app(prog_name="evalratchet")
         finally:
-            sys.stdout.flush()  # here it can be told that this failed, at the end of Python not
-    except OSError:
+            if sys.stdout is not None:  # closed by who started this
+                sys.stdout.flush()  # here it can be told that this failed, at the end of Python not
+    except OSError as error:
         from services.cli.problem import output_lost  # noqa: PLC0415 - see above
 
-        if (code := output_lost()) is None:
-            raise
-        sys.exit(code)
+        sys.exit(output_lost(error))

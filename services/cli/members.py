@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Literal
 
-from services.cli.known import check_project
+from services.cli.known import check_beginning, check_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import full, print_json
 from services.cli.patterns import find_pattern, print_members
@@ -28,6 +28,8 @@ def list_members(
             f"{project} and {project_option}",
             code=ExitCode.USAGE,
         )
+    if pattern is not None:
+        check_beginning(pattern, "pattern")
     members = run(_members(project or project_option, pattern, limit))
     if form == "csv":
         _write_csv(members)

@@ -40,6 +40,7 @@ def list_patterns(*, project: str | None, limit: int | None, as_json: bool) -> N
 
 def show_pattern(pattern_id: str, *, as_json: bool) -> None:
     """Print one pattern and its members."""
+    check_beginning(pattern_id, "pattern")
     row, members = run(_one(pattern_id))
     if as_json:
         print_json(full(row) | {"members": [full(member) for member in members]})
@@ -83,7 +84,6 @@ def print_members(members: list[Member]) -> None:
 
 async def find_pattern(store: Store, pattern_id: str, project: str | None = None) -> PatternRow:
     """The one pattern whose id starts with this. Raises `Problem` when it is none, or several."""
-    check_beginning(pattern_id, "pattern")
     found = [
         row
         for row in await store.reader.pattern(pattern_id)

@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 from services.errors import Halted, Unavailable
 
+_OUTPUT_LOST = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
 
 class ExitCode(IntEnum):
     """What the process says to a script."""
@@ -69,17 +71,15 @@ def tell(problem: Problem) -> None:
     print("\n  ".join(lines), file=sys.stderr)
 
 
-def output_lost() -> ExitCode | None:
-    """How to exit when standard output cannot be written, which is told; None when it can."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        if error.errno != errno.EPIPE:  # a reader that has enough is no problem
-            tell(Problem("The output could not be written.", f"{error.strerror}."))
-        # What is still buffered has nowhere to go: without this Python tries, and says so, again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.NO
-    return None
+def output_lost(error: OSError) -> ExitCode:
+    """Say that standard output cannot be written, and how to exit. Raises any other error again."""
+    if error.filename is not None or error.errno not in _OUTPUT_LOST:
+        raise error
+    if error.errno != errno.EPIPE:  # a reader that has enough is no problem
+        tell(Problem("The output could not be written.", f"{error.strerror}."))
+    # What is still buffered has nowhere to go: without this Python tries, and says so, again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.NO
 
 
 def note(text: str) -> None:

@@ -164,6 +164,15 @@ def filled(home: Path) -> Path:
 
 
 @pytest.fixture
+def crowded(home: Path) -> Path:
+    """Seventeen cases: more than there are hexadecimal digits, so two ids begin with the same."""
+    asyncio.run(
+        _fill([failing(f"c{letter}", f"failure {letter}") for letter in "abcdefghijklmnopq"])
+    )
+    return home
+
+
+@pytest.fixture
 def publish(home: Path) -> Callable[[Sequence[Message]], None]:
     """Appends messages to the stream, as a service would."""
 

@@ -116,7 +116,7 @@ def test_letters_that_the_retention_deleted_are_counted_no_more(
 ) -> None:
     cli("dlq", "replay", "scorer:0:0")
     connection = connect(home / "stream.db", writes=True)
-    sqlite_log.sweep(connection, time.time_ns() // 1_000_000 + 8 * 86_400_000)
+    sqlite_log.sweep(connection, time.time_ns() // 1_000_000 + 31 * 86_400_000)
     connection.close()
     assert cli_json("status")["dead_letters"] == 0
     assert "0 replayed." in cli("dlq", "replay", "--all").stdout
