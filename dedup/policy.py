@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 DEFAULT_DISTANCE = 0.30
-"""Between what single sentences want (0.40) and whole sessions want (0.25), nearer to keeping apart:
+"""Between what single sentences want (0.50) and whole sessions want (0.20), nearer to keeping apart:
 two patterns for one failure cost a glance, one pattern for two failures hides one. Measured by
 `benchmarks/grouping.py`; the figures are in `docs/benchmarks.md`."""
 
