@@ -4,6 +4,8 @@
 set -eu
 
 python=${PYTHON:-python3}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+export UV_SYSTEM_CERTS=true # the machine's certificates, so that it also works behind a company's proxy
 
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "setup: $python is missing or older than 3.11. Say which one: make setup PYTHON=/path/to/python3.11" >&2
