@@ -100,9 +100,10 @@ def server(*arguments: str, **settings: str) -> Iterator[tuple[str, psutil.Proce
         "EVALRATCHET_SETTLE_SECONDS": "0",
         **{f"EVALRATCHET_{name.upper()}": value for name, value in settings.items()},
     }
-    subprocess.run(
-        [COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True
-    )
+    if arguments[0] == "serve":  # `up` migrates by itself, which is part of its start
+        subprocess.run(
+            [COMMAND, "db", "upgrade"], env=environment, stdout=subprocess.DEVNULL, check=True
+        )
     with (home / "log").open("w") as log:
         started = subprocess.Popen([COMMAND, *arguments], env=environment, stdout=log, stderr=log)
     try:
