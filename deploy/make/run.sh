@@ -6,19 +6,26 @@ set -eu
 evalratchet=.venv/bin/evalratchet
 export EVALRATCHET_SETTLE_SECONDS="${EVALRATCHET_SETTLE_SECONDS:-1}"
 
+# from the environment or a TOML file: what is in force is what the command itself says
+settings=$("$evalratchet" settings --json)
+setting() {
+    echo "$settings" | .venv/bin/python -c 'import json, sys; print(json.load(sys.stdin)["settings"][sys.argv[1]])' "$1"
+}
+home=$(setting home)
+address=$(setting listen)
+
 if [ $# -gt 0 ]; then
     traces=$*
     for file in $traces; do
         [ -f "$file" ] && [ -r "$file" ] || { echo "run: there is no file $file; say TRACES=path/to/traces.jsonl" >&2; exit 2; }
     done
 else
-    traces=${EVALRATCHET_HOME:-.evalratchet}/demo/traces.jsonl
+    traces=$home/demo/traces.jsonl
     mkdir -p "$(dirname "$traces")"
     echo "==> run: asking the demo support agent (deploy/demo) its questions"
     .venv/bin/python deploy/demo/record.py --out "$traces"
 fi
 
-address=${EVALRATCHET_LISTEN:-127.0.0.1:8321}
 answers() {
     .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlopen(f"http://{sys.argv[1]}/readyz", timeout=5)' \
         "$address" 2>/dev/null
@@ -26,7 +33,7 @@ answers() {
 
 up=""
 if answers; then
-    owner=$(cat "${EVALRATCHET_HOME:-.evalratchet}/capture.lock" 2>/dev/null || true)
+    owner=$(cat "$home/capture.lock" 2>/dev/null || true)
     if [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null; then
         echo "run: something else answers on $address already. Stop it, or choose another EVALRATCHET_LISTEN." >&2
         exit 1
