@@ -5,7 +5,10 @@ from typing import Literal
 
 import msgspec
 
+from capture.events import Piece
+
 _DIGEST_BYTES = 16  # 128 bits: at 10^12 events the chance of any collision is about 10^-15
+_BEGINNING = b'{"event_id":"'  # of every piece: it is the first field
 
 
 def derive_id(*parts: str | bytes) -> str:
@@ -16,14 +19,6 @@ def derive_id(*parts: str | bytes) -> str:
         digest.update(len(data).to_bytes(8, "big"))
         digest.update(data)
     return digest.hexdigest()
-
-
-def piece_event_id(project: str, trace_id: str, content: bytes) -> str:
-    """The id of one piece of a trace: project, trace and what the piece says.
-
-    A repeated post is the same event; another piece of the same trace is another.
-    """
-    return derive_id("piece", project, trace_id, content)
 
 
 def keyed_event_id(kind: Literal["trace", "feedback"], project: str, idempotency_key: str) -> str:
@@ -39,6 +34,14 @@ def failure_event_id(project: str, trace_id: str) -> str:
     return derive_id("failure", project, trace_id)
 
 
-def canonical(event: msgspec.Struct) -> bytes:
-    """The bytes an id is derived from: JSON with sorted keys."""
-    return msgspec.json.encode(event, order="deterministic")
+def sealed(piece: Piece) -> tuple[str, bytes]:
+    """A piece's event id and its JSON, which says the id.
+
+    A piece whose `event_id` is empty gets one derived from all it says; sealing is the last thing
+    that happens to it, after redaction. One pass: the id is set into the bytes it was derived from.
+    """
+    content = msgspec.json.encode(piece, order="deterministic")
+    if piece.event_id:
+        return piece.event_id, content
+    event_id = derive_id("piece", piece.project, piece.trace_id, content)
+    return event_id, _BEGINNING + event_id.encode() + content[len(_BEGINNING) :]

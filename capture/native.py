@@ -9,7 +9,7 @@ import msgspec
 
 from capture.depth import DEEPEST, too_deep
 from capture.events import FeedbackReceived, TraceReceived
-from capture.ids import canonical, keyed_event_id, piece_event_id
+from capture.ids import keyed_event_id
 from capture.malformed import UNREADABLE, Malformed, json_trouble
 from capture.trace import (
     LARGEST_COUNT,
@@ -219,11 +219,7 @@ def _trace_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> Tr
         message = f"a value is nested deeper than {DEEPEST} levels"
         raise ValueError(message)
     trace = _in_utc(trace)
-    event_id = (
-        keyed_event_id("trace", trace.project, idempotency_key)
-        if idempotency_key is not None
-        else piece_event_id(trace.project, trace.trace_id, canonical(trace))
-    )
+    event_id = keyed_event_id("trace", trace.project, idempotency_key) if idempotency_key else ""
     return TraceReceived(event_id=event_id, trace=trace)
 
 
@@ -234,11 +230,7 @@ def _feedback_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) ->
         message = "feedback needs a `value` (true or false, a number, a label) or a `comment`"
         raise ValueError(message)
     signal = Signal(name=wire.name, value=wire.value, source=wire.source, comment=wire.comment)
-    event_id = (
-        keyed_event_id("feedback", wire.project, idempotency_key)
-        if idempotency_key is not None
-        else piece_event_id(wire.project, wire.trace_id, canonical(signal))
-    )
+    event_id = keyed_event_id("feedback", wire.project, idempotency_key) if idempotency_key else ""
     return FeedbackReceived(
         event_id=event_id, project=wire.project, trace_id=wire.trace_id, signal=signal
     )

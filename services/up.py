@@ -16,6 +16,7 @@ from services.http.app import create_capture_app
 from services.http.server import serve
 from services.http.state import create_state_app
 from services.patience import Stopped, patiently
+from services.redaction import Redaction
 from services.settings import Settings, mask_url
 from services.store.open import open_store
 from services.stream.loop import Loop
@@ -147,6 +148,7 @@ async def _serving(
         topics = Topics(settings.topic_prefix)
         collector = Collector(
             parts.stream,
+            Redaction(),
             topic=topics.traces(),
             max_message_bytes=topics.max_message_bytes(settings.max_trace_bytes),
         )

@@ -8,11 +8,14 @@ from typing import Literal
 import msgspec
 
 from services.deduper import Deduper, Embedder
+from services.examiner import ScorerExaminer
 from services.grader import Grader
+from services.intake import Intake
 from services.policy import Policies
 from services.promoter import Promoter
-from services.scorer import Intake, Scoring, Settling
+from services.scorer import Scoring
 from services.settings import Settings
+from services.settling import Settling
 from services.store.open import Store
 from services.stream.limit import DeadLetterLimit
 from services.stream.loop import Handler, Loop, LoopSettings
@@ -59,7 +62,7 @@ def _capture_loops(parts: Parts, policies: Policies) -> Sequence[Loop]:
     settings, archive = parts.settings, parts.store.archive
     intake = Intake(archive, settle_seconds=settings.settle_seconds, clock_ms=parts.clock_ms)
     settling = Settling(archive, Topics(settings.topic_prefix).traces(), clock_ms=parts.clock_ms)
-    scoring = Scoring(policies, clock=parts.clock, on_failed=settling.failed)
+    scoring = Scoring(policies, ScorerExaminer(), clock=parts.clock, on_failed=settling.failed)
     return [
         _loop(parts, "scorer", intake),
         _loop(parts, "scorer", scoring, source=settling),

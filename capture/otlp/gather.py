@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from capture.events import Span, SpansReceived
-from capture.ids import canonical, piece_event_id
 from capture.otlp.project import project_of
 
 TRACE_ID_DIGITS = 32
@@ -93,25 +92,16 @@ def _project_or_error(resource: dict[str, Any], header: str | None) -> str | Val
 def _pieces(
     project: str, trace_id: str, resource: dict[str, Any], spans: list[Span], max_bytes: int
 ) -> tuple[list[SpansReceived], list[RejectedSpan]]:
-    whole = _piece(project, trace_id, resource, spans)
-    if whole[1] <= max_bytes:
-        return [whole[0]], []
+    whole = SpansReceived(
+        event_id="", project=project, trace_id=trace_id, resource=resource, spans=tuple(spans)
+    )
+    size = len(msgspec.json.encode(whole))
+    if size <= max_bytes:
+        return [whole], []
     if len(spans) == 1:
-        reason = f"the span has {whole[1]} bytes as JSON, the limit is {max_bytes}"
+        reason = f"the span has {size} bytes as JSON, the limit is {max_bytes}"
         return [], [RejectedSpan(trace_id, spans[0].span_id, reason)]
     middle = len(spans) // 2
     first = _pieces(project, trace_id, resource, spans[:middle], max_bytes)
     second = _pieces(project, trace_id, resource, spans[middle:], max_bytes)
     return first[0] + second[0], first[1] + second[1]
-
-
-def _piece(
-    project: str, trace_id: str, resource: dict[str, Any], spans: list[Span]
-) -> tuple[SpansReceived, int]:
-    """The piece with its derived id, and its length as JSON."""
-    draft = SpansReceived(
-        event_id="", project=project, trace_id=trace_id, resource=resource, spans=tuple(spans)
-    )
-    content = canonical(draft)
-    event_id = piece_event_id(project, trace_id, content)
-    return msgspec.structs.replace(draft, event_id=event_id), len(content)

@@ -16,7 +16,7 @@ from capture.native import (
     ignored_in_captures,
     ignored_in_feedback,
 )
-from services.collector import Collector
+from services.collector import Collected, Collector
 from services.errors import Unavailable
 from services.http import describe
 from services.http.body import off_the_loop, read_body
@@ -24,8 +24,8 @@ from services.http.media import JSON, idempotency_key_of, media_type, traceparen
 from services.http.problem import Problem, json_response, unavailable
 from services.settings import Settings
 
-Item = TraceReceived | FeedbackReceived | Refused
-_Decode = Callable[..., Sequence[Item]]
+_Taken = TraceReceived | FeedbackReceived
+_Decode = Callable[..., Sequence[_Taken | Refused]]
 _Ignored = Callable[[bytes], dict[int, list[str]]]
 
 
@@ -66,11 +66,11 @@ async def _take(
         raise Problem(400, "malformed", str(error)) from error
     taken = [item for item in items if not isinstance(item, Refused)]
     try:
-        refusals = iter(await collector.collect(taken, traceparent=traceparent_of(request)))
+        collected = iter(await collector.collect(taken, traceparent=traceparent_of(request)))
     except Unavailable as error:
         raise unavailable(error) from error
     results = [
-        _result(index, item, None if isinstance(item, Refused) else next(refusals))
+        _refused(index, item) if isinstance(item, Refused) else _taken(index, item, next(collected))
         for index, item in enumerate(items)
     ]
     for index, names in ignored.items():
@@ -93,13 +93,15 @@ def _require_json(request: Request) -> None:
         raise Problem(415, "unsupported_media_type", message, headers={"accept-post": JSON})
 
 
-def _result(index: int, item: Item, refusal: str | None) -> dict[str, Any]:
-    if isinstance(item, Refused):
-        error = {"code": item.code, "message": item.message}
-        return {"index": index, "status": "rejected", "trace_id": item.trace_id, "error": error}
-    result = {"index": index, "event_id": item.event_id, "trace_id": item.trace_id}
-    if refusal is not None:
-        error = {"code": "too_large", "message": refusal}
+def _refused(index: int, item: Refused) -> dict[str, Any]:
+    error = {"code": item.code, "message": item.message}
+    return {"index": index, "status": "rejected", "trace_id": item.trace_id, "error": error}
+
+
+def _taken(index: int, item: _Taken, collected: Collected) -> dict[str, Any]:
+    result = {"index": index, "event_id": collected.event_id, "trace_id": item.trace_id}
+    if collected.refusal is not None:
+        error = {"code": "too_large", "message": collected.refusal}
         return {**result, "status": "rejected", "error": error}
     return {**result, "status": "accepted"}
 

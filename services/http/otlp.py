@@ -63,14 +63,14 @@ async def _export(
     body = await read_body(request, max_bytes=settings.max_request_bytes)
     decoded = await off_the_loop(len(body), lambda: _decode(body, kind, project, settings))
     try:
-        refusals = await collector.collect(decoded.pieces, traceparent=traceparent_of(request))
+        collected = await collector.collect(decoded.pieces, traceparent=traceparent_of(request))
     except Unavailable as error:
         raise unavailable(error) from error
     rejected = list(decoded.rejected)
-    for piece, refusal in zip(decoded.pieces, refusals, strict=True):
-        if refusal is not None:
-            rejected.extend(RejectedSpan(piece.trace_id, s.span_id, refusal) for s in piece.spans)
-    if rejected and all(refusal is not None for refusal in refusals):
+    for piece, result in zip(decoded.pieces, collected, strict=True):
+        if (why := result.refusal) is not None:
+            rejected.extend(RejectedSpan(piece.trace_id, s.span_id, why) for s in piece.spans)
+    if rejected and all(result.refusal is not None for result in collected):
         message = f"None of the spans was taken. {_reasons(rejected)}"
         raise Problem(400, "invalid", message)
     return rejected

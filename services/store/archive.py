@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from services.scorer import ArchivedPiece, Claim
+from services.archive import ArchivedPiece, Claim
 from services.store.claims import Claims, TraceKey, among
 from services.store.database import Database
 from services.store.pieces import each, pack
@@ -33,7 +33,7 @@ _rescore = _again.values(failed=False, due_ms=bindparam("due"), revision=trace.c
 
 
 class TraceArchive:
-    """`services.scorer.Archive`, and the deletion of what is older than the retention."""
+    """`services.archive.Archive`, and the deletion of what is older than the retention."""
 
     def __init__(self, database: Database, claims: Claims) -> None:
         """Keep traces in `database`; `claims` hands them out."""

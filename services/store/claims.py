@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from services.scorer import ArchivedPiece, Claim, DueTrace
+from services.archive import ArchivedPiece, Claim, DueTrace
 from services.store.database import Database
 from services.store.pieces import each, unpack
 from services.store.tables import trace, trace_piece

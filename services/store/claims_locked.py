@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy import Connection, Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.archive import Claim, DueTrace
 from services.errors import Unavailable
-from services.scorer import Claim, DueTrace
 from services.store.claims import (
     TraceKey,
     among,

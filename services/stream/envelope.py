@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from capture.events import Failure, FeedbackReceived, SpansReceived, TraceReceived, TraceSettled
+from capture.events import (
+    Failure,
+    FeedbackReceived,
+    Piece,
+    SpansReceived,
+    TraceReceived,
+    TraceSettled,
+)
+from capture.ids import sealed
 from dedup.events import Assigned
 from grade.events import Graded
 from promote.events import CasePromoted
@@ -53,14 +61,24 @@ def key_of(project: str, trace_id: str) -> bytes:
 
 def encode(event: Event, topic: str, *, traceparent: str | None = None) -> Message:
     """The message that carries an event to a topic."""
-    headers: list[tuple[str, bytes]] = [
+    headers = _headers(event, event.event_id, traceparent)
+    return Message(topic, key_of(event.project, event.trace_id), encode_body(event), headers)
+
+
+def seal(piece: Piece, topic: str, *, traceparent: str | None = None) -> tuple[str, Message]:
+    """A piece's event id, derived if it has none yet, and the message that carries it."""
+    event_id, body = sealed(piece)
+    headers = _headers(piece, event_id, traceparent)
+    return event_id, Message(topic, key_of(piece.project, piece.trace_id), body, headers)
+
+
+def _headers(event: Event, event_id: str, traceparent: str | None) -> Headers:
+    named = (
         ("schema", schema_of(event).encode()),
-        ("event_id", event.event_id.encode()),
+        ("event_id", event_id.encode()),
         ("project", event.project.encode()),
-    ]
-    if traceparent is not None:
-        headers.append(("traceparent", traceparent.encode()))
-    return Message(topic, key_of(event.project, event.trace_id), encode_body(event), tuple(headers))
+    )
+    return named if traceparent is None else (*named, ("traceparent", traceparent.encode()))
 
 
 def decode_body(schema: str | None, body: bytes) -> Any:

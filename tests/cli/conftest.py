@@ -13,15 +13,17 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from capture.events import TraceReceived
-from capture.ids import canonical, piece_event_id
 from capture.trace import Signal, Trace
 from services.cli.app import app
 from services.deduper import Deduper
+from services.examiner import ScorerExaminer
 from services.grader import Grader
+from services.intake import Intake
 from services.policy import Policies
 from services.promoter import Promoter
-from services.scorer import Intake, Scoring, Settling
+from services.scorer import Scoring
 from services.settings import load_settings
+from services.settling import Settling
 from services.store.open import Store, open_store
 from services.stream import envelope
 from services.stream.open import open_stream
@@ -126,13 +128,8 @@ async def _fill(traces: Sequence[Trace]) -> None:
 
 
 async def _through_the_stages(store: Store, stream: Stream, traces: Sequence[Trace]) -> None:
-    events = [
-        TraceReceived(
-            event_id=piece_event_id(trace.project, trace.trace_id, canonical(trace)), trace=trace
-        )
-        for trace in traces
-    ]
-    await stream.publish([envelope.encode(event, "traces") for event in events])
+    events = [TraceReceived(event_id="", trace=trace) for trace in traces]
+    await stream.publish([envelope.seal(event, "traces")[1] for event in events])
     source = stream.source("traces", Topics().group("scorer"))
     records = await source.fetch(limit=100, wait_seconds=1)
     await Intake(store.archive, settle_seconds=0, clock_ms=lambda: 1000).handle(events)
@@ -140,7 +137,7 @@ async def _through_the_stages(store: Store, stream: Stream, traces: Sequence[Tra
     policies = Policies(store.policies)
     settling = Settling(store.archive, "traces", clock_ms=lambda: 2000)
     due = await settling.fetch(limit=100, wait_seconds=1)
-    scoring = Scoring(policies, clock=lambda: NOW, on_failed=settling.failed)
+    scoring = Scoring(policies, ScorerExaminer(), clock=lambda: NOW, on_failed=settling.failed)
     flow: Sequence[Any] = [envelope.decode(record) for record in due]
     flow = _emitted(await scoring.handle(flow))
     await settling.commit(due)

@@ -13,6 +13,7 @@ from services.collector import Collector
 from services.errors import Unavailable
 from services.http.app import create_capture_app
 from services.http.server import serve
+from services.redaction import Redaction
 from services.settings import Settings
 from services.stream import envelope
 from services.stream.port import Message, Record
@@ -66,7 +67,9 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def app(publisher: RememberingPublisher, settings: Settings, metrics: Metrics) -> Any:
-    collector = Collector(publisher, topic="traces", max_message_bytes=2 * settings.max_trace_bytes)
+    collector = Collector(
+        publisher, Redaction(), topic="traces", max_message_bytes=2 * settings.max_trace_bytes
+    )
     return create_capture_app(collector, settings, metrics=metrics)
 
 

@@ -21,11 +21,11 @@ from dedup.events import Assigned, Assignment
 from grade.events import Grade, Graded
 from grade.weight import grade
 from promote.case import Case
+from services.archive import ArchivedPiece, DueTrace
 from services.deduper import StoredPattern
 from services.grader import Graduate
 from services.policy import Policies, Policy, PolicyChange
 from services.promoter import Promotion
-from services.scorer import ArchivedPiece, DueTrace
 
 
 class ArchiveDouble:

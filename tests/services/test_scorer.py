@@ -19,8 +19,11 @@ from capture.policy import LatencyScorer, ScoringPolicy
 from capture.scorers import GATE_MARKER
 from capture.trace import Signal, Trace
 from services.errors import Unavailable, Undecodable
+from services.examiner import ScorerExaminer
+from services.intake import Intake
 from services.policy import Policies, Policy
-from services.scorer import Intake, Scoring, Settling
+from services.scorer import Scoring
+from services.settling import Settling
 from services.stream import envelope
 from services.stream.outcome import DeadLetter, Emit, Outcome, Skip
 
@@ -77,7 +80,7 @@ def settling(archive: Any, clock: _Clock) -> Settling:
 
 @pytest.fixture
 def scoring(policies: Policies, settling: Settling) -> Scoring:
-    return Scoring(policies, clock=lambda: NOW, on_failed=settling.failed)
+    return Scoring(policies, ScorerExaminer(), clock=lambda: NOW, on_failed=settling.failed)
 
 
 async def _due(settling: Settling) -> Sequence[TraceSettled]:
@@ -295,7 +298,7 @@ async def test_a_record_has_the_same_place_after_a_restart_and_another_after_a_n
 async def test_a_fetch_waits_for_a_trace_to_become_due(
     intake: Intake, clock: _Clock, settling: Settling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.scorer._POLL_SECONDS", 0.001)
+    monkeypatch.setattr("services.settling._POLL_SECONDS", 0.001)
     await intake.handle([_trace("t1")])
     ticking = Settling(settling._archive, "traces", clock_ms=lambda: _advance(clock))
     assert len(await ticking.fetch(limit=1, wait_seconds=30)) == 1

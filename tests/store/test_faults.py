@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from services.archive import ArchivedPiece
 from services.errors import Unavailable
-from services.scorer import ArchivedPiece
 from services.store.database import BUSY_SECONDS
 from services.store.faults import passes, translated
 from services.store.open import Store

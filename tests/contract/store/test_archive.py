@@ -1,4 +1,4 @@
-"""`services.scorer.Archive`."""
+"""`services.archive.Archive`."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capture.ids import derive_id
-from services.scorer import ArchivedPiece, DueTrace
+from services.archive import ArchivedPiece, DueTrace
 from services.store.open import Store
 
 

@@ -9,9 +9,9 @@ import pytest
 from dedup.assign import Candidate, Decided
 from dedup.events import Assignment
 from promote.case import Case, CaseSet, Provenance
+from services.archive import ArchivedPiece
 from services.promoter import Promotion
 from services.reading import Member, Totals
-from services.scorer import ArchivedPiece
 from services.store.open import Store
 
 At = Callable[[float], datetime]
