@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capture.assemble import assemble
@@ -47,6 +47,7 @@ def test_arbitrary_bytes_raise_only_what_is_documented(body: bytes) -> None:
             native(body, max_bytes=MAX_BYTES)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a machine with other work to do
 @given(st.dictionaries(st.sampled_from(sorted(Trace.__struct_fields__)), anything))
 def test_arbitrary_fields_are_taken_or_refused_with_a_reason(fields: dict[str, Any]) -> None:
     body = json.dumps({"trace_id": "t", "project": "p", **fields}).encode()
