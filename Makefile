@@ -24,7 +24,7 @@ test: setup test-servers lint types contracts ## run every check and every test,
 	@echo "==> tests: SQLite, real Kafka, real PostgreSQL, Chromium"
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
-test-servers: ## install what the tests start: PostgreSQL, Chromium, Kafka's jars
+test-servers: ## install what the tests start: PostgreSQL, Chromium, Node.js, Kafka's jars
 	@PYTHON=$(BIN)/python sh deploy/make/test-servers.sh
 
 lint: setup ## style, with ruff

@@ -29,6 +29,8 @@ from capture.otlp.other_signals import NotTraces
 
 _LARGEST_KIND = 5
 _LARGEST_STATUS = 2
+_TRACE_ID_BYTES = TRACE_ID_DIGITS // 2
+_SPAN_ID_BYTES = SPAN_ID_DIGITS // 2
 
 
 def decode_protobuf(body: bytes, *, header_project: str | None, max_bytes: int) -> Decoded:
@@ -94,41 +96,55 @@ def _spans(request: ExportTraceServiceRequest) -> Iterator[Received | RejectedSp
 
 
 def _received(wire: WireSpan, resource: dict[str, Any], scope: str) -> Received | RejectedSpan:
-    trace_id, span_id, parent = wire.trace_id.hex(), wire.span_id.hex(), wire.parent_span_id.hex()
-    problem = id_problem("trace_id", trace_id, TRACE_ID_DIGITS) or id_problem(
-        "span_id", span_id, SPAN_ID_DIGITS
-    )
-    if problem is None and parent.strip("0"):
-        problem = id_problem("parent_span_id", parent, SPAN_ID_DIGITS)
+    trace_id, span_id, parent = wire.trace_id, wire.span_id, wire.parent_span_id
+    problem = _ids_problem(trace_id, span_id, parent)
     if problem is not None:
-        return RejectedSpan(trace_id[:64], span_id[:64], problem)
+        return RejectedSpan(trace_id.hex()[:64], span_id.hex()[:64], problem)
     attributes = _attributes(wire.attributes)
     if scope:
         attributes.setdefault("otel.scope.name", scope)
+    status, kind = wire.status, wire.kind
     span = Span(
-        span_id=span_id,
-        parent_span_id=parent if parent.strip("0") else None,
+        span_id=span_id.hex(),
+        parent_span_id=parent.hex() if any(parent) else None,
         name=wire.name,
-        kind=wire.kind if 0 <= wire.kind <= _LARGEST_KIND else 0,
+        kind=kind if 0 <= kind <= _LARGEST_KIND else 0,
         start_ns=wire.start_time_unix_nano,
         end_ns=wire.end_time_unix_nano,
-        status_code=wire.status.code if 0 <= wire.status.code <= _LARGEST_STATUS else 0,
-        status_message=wire.status.message,
+        status_code=status.code if 0 <= status.code <= _LARGEST_STATUS else 0,
+        status_message=status.message,
         attributes=attributes,
-        events=tuple(
-            {
-                "name": event.name,
-                "time_ns": event.time_unix_nano,
-                "attributes": _attributes(event.attributes),
-            }
-            for event in wire.events
-        ),
+        events=tuple([_event(event) for event in wire.events]),
     )
-    return Received(resource, trace_id, span)
+    return Received(resource, trace_id.hex(), span)
+
+
+def _ids_problem(trace_id: bytes, span_id: bytes, parent: bytes) -> str | None:
+    """What is wrong with any of them, or None: lengths first, since it is asked of every span."""
+    ids = ("trace_id", trace_id, _TRACE_ID_BYTES), ("span_id", span_id, _SPAN_ID_BYTES)
+    for what, value, size in ids:
+        if len(value) != size or not any(value):
+            return id_problem(what, value.hex(), 2 * size)
+    if any(parent) and len(parent) != _SPAN_ID_BYTES:
+        return id_problem("parent_span_id", parent.hex(), SPAN_ID_DIGITS)
+    return None
+
+
+def _event(event: WireSpan.Event) -> dict[str, Any]:
+    return {
+        "name": event.name,
+        "time_ns": event.time_unix_nano,
+        "attributes": _attributes(event.attributes),
+    }
 
 
 def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return {pair.key: _plain(pair.value) for pair in pairs}
+    """By name. Most values are texts: asking for the text first spares asking for the kind."""
+    plain: dict[str, Any] = {}
+    for pair in pairs:
+        value = pair.value
+        plain[pair.key] = value.string_value or _plain(value)
+    return plain
 
 
 def _plain(value: AnyValue) -> Any:

@@ -15,15 +15,14 @@ home=$(setting home)
 address=$(setting listen)
 
 if [ $# -gt 0 ]; then
-    traces=$*
-    for file in $traces; do
+    for file; do
         [ -f "$file" ] && [ -r "$file" ] || { echo "run: there is no file $file; say TRACES=path/to/traces.jsonl" >&2; exit 2; }
     done
 else
-    traces=$home/demo/traces.jsonl
-    mkdir -p "$(dirname "$traces")"
+    set -- "$home/demo/traces.jsonl"
+    mkdir -p "$home/demo"
     echo "==> run: asking the demo support agent (deploy/demo) its questions"
-    .venv/bin/python deploy/demo/record.py --out "$traces"
+    .venv/bin/python deploy/demo/record.py --out "$1"
 fi
 
 answers() {
@@ -49,8 +48,7 @@ else
     done
 fi
 
-# shellcheck disable=SC2086 - several files on purpose
-if "$evalratchet" send --wait $traces; then
+if "$evalratchet" send --wait "$@"; then
     echo
     "$evalratchet" status
     echo

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs what the tests start for themselves: PostgreSQL and Chromium from Debian, Kafka's jars
-# through Maven. What is there already is left as it is.
+# Installs what the tests start for themselves: PostgreSQL, Chromium and Node.js from Debian, Kafka's
+# jars through Maven. What is there already is left as it is.
 set -eu
 
 missing=""
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -x /usr/bin/chromium ] || missing="$missing chromium"
+command -v node >/dev/null 2>&1 || missing="$missing nodejs"
+command -v npm >/dev/null 2>&1 || missing="$missing npm"
 command -v java >/dev/null 2>&1 || missing="$missing openjdk-17-jre-headless"
 command -v mvn >/dev/null 2>&1 || missing="$missing maven"
 

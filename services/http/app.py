@@ -7,10 +7,12 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from services.collector import Collector
 from services.http import describe, problem
 from services.http.capture import capture_routes
+from services.http.front import FrontDoor
 from services.http.otlp import otlp_routes
 from services.http.problem import json_response
 from services.http.state import state_routes
@@ -18,7 +20,7 @@ from services.settings import Settings
 from services.telemetry import Metrics
 
 
-def create_capture_app(collector: Collector, settings: Settings, *, metrics: Metrics) -> FastAPI:
+def create_capture_app(collector: Collector, settings: Settings, *, metrics: Metrics) -> ASGIApp:
     """What capture serves: traces, feedback, its own state, and a page that explains them."""
     app = FastAPI(
         title="evalratchet capture",
@@ -28,12 +30,13 @@ def create_capture_app(collector: Collector, settings: Settings, *, metrics: Met
         redoc_url=None,
     )
     problem.install(app)
-    app.include_router(capture_routes(collector, settings))
-    app.include_router(otlp_routes(collector, settings))
+    posts = [capture_routes(collector, settings), otlp_routes(collector, settings)]
+    for router in posts:
+        app.include_router(router)
     app.include_router(state_routes(metrics))
     _add_pages(app)
     app.openapi = describe.openapi_of(app)  # type: ignore[method-assign] # FastAPI's documented way
-    return app
+    return FrontDoor(app, [route for router in posts for route in router.routes])
 
 
 def _add_pages(app: FastAPI) -> None:

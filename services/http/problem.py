@@ -93,6 +93,17 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_anything_else)
 
 
+async def answer_to(request: Request, error: Exception) -> Response:
+    """The answer to whatever a route raised."""
+    if isinstance(error, Problem):
+        return answer(error)
+    if isinstance(error, HTTPException):
+        return await _on_http_exception(request, error)
+    if isinstance(error, ClientDisconnect):
+        return await _on_disconnect(request, error)
+    return await _on_anything_else(request, error)
+
+
 async def _on_problem(_: Request, error: Exception) -> Response:
     return answer(error) if isinstance(error, Problem) else await _on_anything_else(_, error)
 

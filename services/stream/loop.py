@@ -51,7 +51,11 @@ class Attempts(Protocol):
 
 
 class LoopSettings(msgspec.Struct, frozen=True):
-    """How a loop works. `wait_seconds` is how long an empty fetch lasts."""
+    """How a loop works.
+
+    `wait_seconds` is how long an empty fetch lasts. `gather_seconds` is the pause after a batch that
+    was not full: what arrives meanwhile shares the next one, and its transactions.
+    """
 
     stage: str
     consumer: str
@@ -60,6 +64,7 @@ class LoopSettings(msgspec.Struct, frozen=True):
     max_message_bytes: int
     batch: int = 200
     wait_seconds: float = 0.5
+    gather_seconds: float = 0.0
     max_attempts: int = 5  # five deaths on one record alone: bad luck with SIGKILL does not do that
     limit: DeadLetterLimit = DeadLetterLimit()
 
@@ -112,6 +117,8 @@ class Loop:
                 self._metrics.touch()
                 if records:
                     await self._work(records)
+                    if len(records) < self._settings.batch and self._settings.gather_seconds:
+                        await pause(self._settings.gather_seconds, self._stop)
         except Stopped:
             await self._forgive()
             self._log.info("stopped_while_waiting")
