@@ -1,6 +1,7 @@
 """All that was received of one trace, as one trace."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,23 @@ def assemble(pieces: Sequence[Piece]) -> Trace | None:
     return _with_signals(_completed(native[-1], told), signals)
 
 
+def is_complete(pieces: Sequence[Piece]) -> bool:
+    """Whether everything is there: a native trace, or spans whose roots have all ended.
+
+    Spans whose parents are all elsewhere have no root here yet. An end of 0 is a span that was sent
+    when it began; the telling that has an end may still come.
+    """
+    if any(isinstance(piece, TraceReceived) for piece in pieces):
+        return True
+    roots: dict[str, bool] = {}
+    for piece in pieces:
+        if isinstance(piece, SpansReceived):
+            for span in piece.spans:
+                if not span.parent_span_id and not span.partial:
+                    roots[span.span_id] = roots.get(span.span_id, False) or span.end_ns > 0
+    return bool(roots) and all(roots.values())
+
+
 def _once(pieces: Sequence[Piece]) -> list[Piece]:
     first: dict[str, Piece] = {}
     for piece in pieces:
@@ -40,18 +58,31 @@ def _merged(pieces: Sequence[SpansReceived]) -> Trace:
 
 
 def _once_each(spans: Iterable[Span]) -> list[Span]:
-    """Every span once, in order of start. Of one sent twice, the telling that has an end wins."""
+    """Every span once, in order of start. Of one sent twice, the telling that has an end wins.
+
+    A partial telling only adds its events.
+    """
     merged: dict[str, Span] = {}
     for span in spans:
         known = merged.get(span.span_id)
         if known is None:
             merged[span.span_id] = span
             continue
-        better, other = (known, span) if known.end_ns > span.end_ns else (span, known)
+        newest = span.partial < known.partial or (
+            span.partial == known.partial and span.end_ns >= known.end_ns
+        )
+        better, other = (span, known) if newest else (known, span)
         attributes = {**other.attributes, **better.attributes}
-        events = better.events or other.events
+        both = known.partial or span.partial
+        events = _all_events(known, span) if both else better.events or other.events
         merged[span.span_id] = msgspec.structs.replace(better, attributes=attributes, events=events)
     return sorted(merged.values(), key=lambda span: span.start_ns)
+
+
+def _all_events(one: Span, other: Span) -> tuple[dict[str, Any], ...]:
+    """The events of both tellings, each once, in order of time."""
+    more = [event for event in other.events if event not in one.events]
+    return tuple(sorted((*one.events, *more), key=lambda event: event.get("time_ns") or 0))
 
 
 def _completed(native: Trace, told: Trace | None) -> Trace:
@@ -77,4 +108,14 @@ def _completed(native: Trace, told: Trace | None) -> Trace:
 def _with_signals(trace: Trace | None, signals: tuple[Signal, ...]) -> Trace | None:
     if trace is None or not signals:
         return trace
-    return msgspec.structs.replace(trace, signals=trace.signals + signals)
+    return msgspec.structs.replace(trace, signals=_latest(trace.signals + signals))
+
+
+def _latest(signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
+    """The signals without those that a later one of the same name, source and id replaces."""
+    last = {(s.name, s.source, s.id): place for place, s in enumerate(signals) if s.id is not None}
+    return tuple(
+        signal
+        for place, signal in enumerate(signals)
+        if signal.id is None or last[signal.name, signal.source, signal.id] == place
+    )

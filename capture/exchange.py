@@ -3,25 +3,27 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from capture import conventions
 from capture.conventions.messages import steps_of, text_of
+from capture.conventions.reading import Source
 from capture.trace import Content, Step
 from capture.tree import Node
 
 _QUESTION_KEYS = ("input", "question", "query", "prompt", "text", "user_input", "new_message")
+_NUMBERS = {int, float}
 _LONGEST_VECTOR_SHOWN = 32  # numbers; a longer list of them is an embedding and no answer
 
 
-def shown_to_model(node: Node) -> Iterator[Any]:
+Told = Iterator[tuple[list[Step] | None, Source]]
+
+
+def shown_to_model(node: Node) -> Told:
     """Where a span may have the messages a model was shown, best first."""
-    yield from conventions.values(node.attributes, "input_messages")
-    yield from conventions.values(node.attributes, "input")
+    return node.said.told("input_messages", "input")
 
 
-def said_by_model(node: Node) -> Iterator[Any]:
+def said_by_model(node: Node) -> Told:
     """Where a span may have what a model answered, best first."""
-    yield from conventions.values(node.attributes, "output_messages")
-    yield from conventions.values(node.attributes, "output")
+    return node.said.told("output_messages", "output")
 
 
 def question_of(root: Node, nodes: Sequence[Node]) -> Content:
@@ -29,18 +31,15 @@ def question_of(root: Node, nodes: Sequence[Node]) -> Content:
 
     Failing both, the root's input as it is, or anybody's.
     """
-    values = list(conventions.values(root.attributes, "input"))
-    for value in values:
-        if (question := question_in(value)) is not None:
-            return question
+    if (asked := asked_of(root, root.said.told("input"))) is not None:
+        return asked
     for node in nodes:
-        if node.kind in ("llm", "agent") or node is root:
-            for value in shown_to_model(node):
-                if (asked := question_in(value)) is not None:
-                    return asked
-    if not values:
-        values = [value for node in nodes for value in conventions.values(node.attributes, "input")]
-    return content_of(values[0]) if values else None
+        if node.kind not in ("llm", "agent") and node is not root:
+            continue
+        if (asked := asked_of(node, shown_to_model(node))) is not None:
+            return asked
+    inputs = (value for node in (root, *nodes) for value in node.said.values("input"))
+    return content_of(next(inputs, None))
 
 
 def answer_of(root: Node, nodes: Sequence[Node]) -> Content:
@@ -48,21 +47,31 @@ def answer_of(root: Node, nodes: Sequence[Node]) -> Content:
 
     Of messages it is the text of the last; any other JSON is kept whole.
     """
-    for value in said_by_model(root):
-        steps = steps_of(value)
+    for steps, source in said_by_model(root):
         if steps is None:
-            return content_of(value)
+            return _answered(root.said.value(source))
         if (said := _last_text(steps, "assistant")) is not None:
             return said
     for kinds in (("llm",), ("agent", "chain", None), ("tool", "retrieval", "embedding")):
         for node in reversed(nodes):
             if node.kind not in kinds:
                 continue
-            for value in said_by_model(node):
-                steps = steps_of(value)
-                found = content_of(value) if steps is None else _last_text(steps, "assistant")
+            for steps, source in said_by_model(node):
+                if steps is None:
+                    found = _answered(node.said.value(source))
+                else:
+                    found = _last_text(steps, "assistant")
                 if found is not None:
                     return found
+    return None
+
+
+def asked_of(node: Node, told: Told) -> str | None:
+    """The first question in words."""
+    for steps, source in told:
+        asked = _last_text(steps, "user") if steps else question_in(node.said.value(source))
+        if asked is not None:
+            return asked
     return None
 
 
@@ -90,13 +99,18 @@ def _last_text(steps: Sequence[Step] | None, kind: str) -> str | None:
     return next((text for text in texts if text), None)
 
 
+def _answered(value: Any) -> Content:
+    """An answer; what is in words is often wrapped for being a function's output."""
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get("output"), str):
+        return content_of(value["output"])
+    return content_of(value)
+
+
 def content_of(value: Any) -> Content:
     """Any JSON as content. An embedding is said to be one: its numbers tell nobody anything."""
     if isinstance(value, list):
         vector = value[0] if len(value) == 1 and isinstance(value[0], list) else value
-        if len(vector) > _LONGEST_VECTOR_SHOWN and all(
-            isinstance(number, (int, float)) for number in vector
-        ):
+        if len(vector) > _LONGEST_VECTOR_SHOWN and {type(number) for number in vector} <= _NUMBERS:
             return f"an embedding of {len(vector)} numbers"
     if value is None or isinstance(value, (str, dict, list)):
         return value

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -13,10 +13,12 @@ from capture.ids import keyed_event_id
 from capture.malformed import UNREADABLE, Malformed, json_trouble
 from capture.trace import (
     LARGEST_COUNT,
+    Content,
     ProjectName,
     Signal,
     SignalName,
     Step,
+    Time,
     Trace,
     TraceId,
 )
@@ -24,6 +26,7 @@ from capture.trace import (
 RefusalCode = Literal[
     "invalid",  # not what the format asks for
     "too_large",  # longer than a trace may be
+    "forbidden",  # the sender may not name this project
 ]
 
 
@@ -52,6 +55,26 @@ class Feedback(msgspec.Struct):
     value: bool | float | str | None = None
     source: str = "user"
     comment: str | None = None
+    label: Annotated[
+        str | None, msgspec.Meta(description="In words, beside a `value` that is a number.")
+    ] = None
+    correction: Annotated[
+        Content, msgspec.Meta(description="What the answer should have been, for the reviewer.")
+    ] = None
+    id: Annotated[
+        str | None,
+        msgspec.Meta(description="What is said later under the same id replaces this."),
+    ] = None
+    at: Annotated[
+        Time,
+        msgspec.Meta(
+            description="When it was said. Send it where people can change their minds and back: "
+            "without it, saying exactly the same again is the same event."
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[str, Any], msgspec.Meta(description="Anything else that was said with it.")
+    ] = {}
 
 
 class _Named(msgspec.Struct):
@@ -226,10 +249,26 @@ def _trace_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> Tr
 def _feedback_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) -> FeedbackReceived:
     wire = _feedback_decoder.decode(raw)
     _check_identity(wire.project, wire.trace_id)
-    if wire.value is None and not wire.comment:
-        message = "feedback needs a `value` (true or false, a number, a label) or a `comment`"
+    if wire.value is None and not wire.comment and wire.correction is None:
+        message = (
+            "feedback needs a `value` (true or false, a number, a label), a `comment` or a "
+            "`correction`"
+        )
         raise ValueError(message)
-    signal = Signal(name=wire.name, value=wire.value, source=wire.source, comment=wire.comment)
+    if too_deep(wire.correction) or too_deep(wire.metadata):
+        message = f"a value is nested deeper than {DEEPEST} levels"
+        raise ValueError(message)
+    signal = Signal(
+        name=wire.name,
+        value=wire.value,
+        source=wire.source,
+        comment=wire.comment,
+        label=wire.label,
+        correction=wire.correction,
+        id=wire.id,
+        at=None if wire.at is None else _utc(wire.at, "at"),
+        metadata=wire.metadata,
+    )
     event_id = keyed_event_id("feedback", wire.project, idempotency_key) if idempotency_key else ""
     return FeedbackReceived(
         event_id=event_id, project=wire.project, trace_id=wire.trace_id, signal=signal
@@ -261,6 +300,9 @@ def _free_values(trace: Trace) -> Iterator[Any]:
     for step in trace.steps:
         yield step.content
         yield step.arguments
+    for signal in trace.signals:
+        yield signal.correction
+        yield signal.metadata
 
 
 def _in_utc(trace: Trace) -> Trace:
@@ -268,9 +310,18 @@ def _in_utc(trace: Trace) -> Trace:
     if any(step.started_at is not None for step in trace.steps):
         steps = tuple(_step_in_utc(step) for step in trace.steps)
         trace = msgspec.structs.replace(trace, steps=steps)
+    if any(signal.at is not None for signal in trace.signals):
+        signals = tuple(_signal_in_utc(signal) for signal in trace.signals)
+        trace = msgspec.structs.replace(trace, signals=signals)
     if trace.started_at is not None:
         trace = msgspec.structs.replace(trace, started_at=_utc(trace.started_at))
     return trace
+
+
+def _signal_in_utc(signal: Signal) -> Signal:
+    if signal.at is None:
+        return signal
+    return msgspec.structs.replace(signal, at=_utc(signal.at, "signals.at"))
 
 
 def _step_in_utc(step: Step) -> Step:
@@ -279,9 +330,9 @@ def _step_in_utc(step: Step) -> Step:
     return msgspec.structs.replace(step, started_at=_utc(step.started_at))
 
 
-def _utc(time: datetime) -> datetime:
+def _utc(time: datetime, name: str = "started_at") -> datetime:
     try:
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except OverflowError:
-        message = f"started_at {time.isoformat()} is not a time in UTC's calendar"
+        message = f"{name} {time.isoformat()} is not a time in UTC's calendar"
         raise ValueError(message) from None

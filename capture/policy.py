@@ -1,87 +1,82 @@
 """Which traces count as failures, as data: a project's scorers and their bounds."""
 
-from typing import Annotated, Any
+from functools import cached_property
 
-import jsonschema
 import msgspec
 
-from capture.events import Severity
-from capture.trace import SignalName
+from capture.scoring.bounds import CostScorer, LatencyScorer, SignalScorer, TokensScorer
+from capture.scoring.endings import EmptyOutputScorer, ErrorScorer, TruncatedScorer
+from capture.scoring.feedback import FeedbackScorer
+from capture.scoring.judge import JudgeScorer
+from capture.scoring.languages import LanguageScorer
+from capture.scoring.own_code import PythonScorer
+from capture.scoring.patterns import RegexScorer
+from capture.scoring.refusal import RefusalScorer
+from capture.scoring.schemas import JsonSchemaScorer
+from capture.scoring.scorer import RemoteScorer
+from capture.scoring.tool_calls import ToolCallScorer
 
-Milliseconds = Annotated[float, msgspec.Meta(gt=0)]
+__all__ = [
+    "DEFAULT_SCORERS",
+    "KINDS",
+    "CostScorer",
+    "EmptyOutputScorer",
+    "ErrorScorer",
+    "FeedbackScorer",
+    "JsonSchemaScorer",
+    "JudgeScorer",
+    "LanguageScorer",
+    "LatencyScorer",
+    "PythonScorer",
+    "RefusalScorer",
+    "RegexScorer",
+    "Scorer",
+    "ScoringPolicy",
+    "SignalScorer",
+    "TokensScorer",
+    "ToolCallScorer",
+    "TruncatedScorer",
+]
 
+Scorer = (
+    ErrorScorer
+    | LatencyScorer
+    | CostScorer
+    | TokensScorer
+    | EmptyOutputScorer
+    | TruncatedScorer
+    | JsonSchemaScorer
+    | ToolCallScorer
+    | RegexScorer
+    | RefusalScorer
+    | LanguageScorer
+    | FeedbackScorer
+    | SignalScorer
+    | PythonScorer
+    | JudgeScorer
+)
 
-class ErrorScorer(
-    msgspec.Struct, frozen=True, kw_only=True, tag="error", forbid_unknown_fields=True
-):
-    """Fails a trace that ended in an error and, where `step_severity` is set, one with a failed step.
-
-    A failed step alone says little: a tool that answers "no seats left" did its work, and an agent
-    that answers well after it did too. On the recorded airline sessions 7 of the 31 that resolved
-    their task have one.
-    """
-
-    severity: Severity = "high"
-    step_severity: Severity | None = None
-
-
-class LatencyScorer(
-    msgspec.Struct, frozen=True, kw_only=True, tag="latency", forbid_unknown_fields=True
-):
-    """Fails a trace that took longer than `above_ms` milliseconds."""
-
-    above_ms: Milliseconds
-    severity: Severity = "medium"
-
-
-class FeedbackScorer(
-    msgspec.Struct, frozen=True, kw_only=True, tag="feedback", forbid_unknown_fields=True
-):
-    """Fails a trace that a user was unhappy with: false, a number below `below`, or a bad label.
-
-    0.5 separates the two ends of every scale that runs from 0 to 1, thumbs included; a project
-    whose users give one to five stars sets 3.
-    """
-
-    below: float = 0.5
-    severity: Severity = "high"
-
-
-class SignalScorer(
-    msgspec.Struct, frozen=True, kw_only=True, tag="score", forbid_unknown_fields=True
-):
-    """Fails a trace whose signal of this name is below `below`; false is 0 and true is 1."""
-
-    signal: SignalName
-    below: float
-    severity: Severity = "high"
-
-
-class JsonSchemaScorer(
-    msgspec.Struct, frozen=True, kw_only=True, tag="json_schema", forbid_unknown_fields=True
-):
-    """Fails a trace whose output is not JSON, or not as this JSON Schema asks.
-
-    Raises:
-        ValueError: the schema is not itself a valid schema; the message says where.
-    """
-
-    schema: dict[str, Any]
-    severity: Severity = "high"
-
-    def __post_init__(self) -> None:
-        """Refuse a schema that could never be checked against."""
-        checker = jsonschema.validators.validator_for(
-            self.schema, default=jsonschema.Draft202012Validator
-        )
-        try:
-            checker.check_schema(self.schema)
-        except jsonschema.SchemaError as error:
-            message = f"not a valid JSON Schema at {error.json_path}: {error.message}"
-            raise ValueError(message) from error
-
-
-Scorer = ErrorScorer | LatencyScorer | FeedbackScorer | SignalScorer | JsonSchemaScorer
+KINDS: dict[str, type[Scorer]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (
+        ErrorScorer,
+        LatencyScorer,
+        CostScorer,
+        TokensScorer,
+        EmptyOutputScorer,
+        TruncatedScorer,
+        JsonSchemaScorer,
+        ToolCallScorer,
+        RegexScorer,
+        RefusalScorer,
+        LanguageScorer,
+        FeedbackScorer,
+        SignalScorer,
+        PythonScorer,
+        JudgeScorer,
+    )
+}
+"""Every kind of scorer by its `type` in a policy."""
 
 DEFAULT_SCORERS: tuple[Scorer, ...] = (
     # An exception reached the user: nobody has to be asked whether that was right.
@@ -96,7 +91,35 @@ DEFAULT_SCORERS: tuple[Scorer, ...] = (
 )
 
 
-class ScoringPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A project's scorers. Every one of them is asked about every trace."""
+class ScoringPolicy(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True
+):
+    """A project's scorers. Every one of them is asked about every trace that fits its `when`.
+
+    Raises:
+        ValueError: two scorers have one name.
+    """
 
     scorers: tuple[Scorer, ...] = DEFAULT_SCORERS
+
+    def __post_init__(self) -> None:
+        """Refuse two scorers of one name: nobody could tell whose verdict a signal is."""
+        first: dict[str, int] = {}
+        for place, scorer in enumerate(self.scorers, start=1):
+            taken = first.setdefault(scorer.label, place)
+            if taken != place:
+                message = (
+                    f"scorers {taken} and {place} are both named {scorer.label!r}: give one of them "
+                    "another `name`"
+                )
+                raise ValueError(message)
+
+    @cached_property
+    def asks_elsewhere(self) -> bool:
+        """Whether any scorer is answered by another process or a model."""
+        return any(isinstance(scorer, RemoteScorer) for scorer in self.scorers)
+
+    @cached_property
+    def content(self) -> bytes:
+        """The policy as JSON: the same for the same policy, whenever it was read."""
+        return msgspec.json.encode(self)

@@ -2,25 +2,24 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from capture import conventions
-from capture.conventions.messages import identifier, steps_of, text_of
-from capture.exchange import content_of, question_in, said_by_model, shown_to_model
+from capture.conventions.documents import documents_of
+from capture.conventions.messages import identifier, returned_by_tool, text_of
+from capture.conventions.shape import Field
+from capture.exchange import Told, asked_of, content_of, said_by_model, shown_to_model
 from capture.story import Story
 from capture.trace import Content, Step, StepType
 from capture.tree import Node, deepest
 
 _PHASE = re.compile(r"\.(start|success|finish|error)(-\d+)?$")  # BeeAI: one tool call, three spans
 _STREAMED = 8  # messages in one answer: no model is asked for that many choices
-_MOST_DOCUMENTS = 50  # of one retrieval; nobody reads further, and no model was shown more
 
 
 def retell(nodes: Sequence[Node], asked: Content, answered: Content) -> list[Step]:
     """Steps in order. Where no span tells of a turn, the question and the answer are the turns."""
     story = Story()
-    models = {id(node) for node in deepest(nodes, lambda node: node.kind == "llm")}
-    failed = {id(node) for node in deepest(nodes, lambda node: node.error() is not None)}
+    models = {id(node) for node in deepest([node for node in nodes if node.kind == "llm"])}
+    failed = {id(node) for node in deepest([node for node in nodes if node.error is not None])}
     calls: dict[int, Step] = {}
     for node, begins in _moments(nodes):
         if node.kind == "tool":
@@ -33,8 +32,13 @@ def retell(nodes: Sequence[Node], asked: Content, answered: Content) -> list[Ste
         if not begins and id(node) in failed and node.kind != "retrieval":
             story.happened(_error_step(node))
     steps = story.steps
-    if asked is not None and not any(step.type == "user" for step in steps):
-        steps.insert(0, Step(type="user", content=asked))
+    if asked is not None:
+        # Often only a model call repeats the question, after what was retrieved for it.
+        place = next((n for n, step in enumerate(steps) if step.type == "user"), None)
+        if place is None:
+            steps.insert(0, Step(type="user", content=asked))
+        elif steps[place].content == asked:
+            steps.insert(0, steps.pop(place))
     if answered is not None and not any(step.type == "assistant" for step in steps):
         steps.append(Step(type="assistant", content=answered))
     return steps
@@ -67,7 +71,7 @@ def _tell_model(story: Story, node: Node, *, begins: bool, alone: bool) -> None:
     if alone:
         story.answer(_joined(said))
     else:
-        story.history(_first_steps(conventions.values(node.attributes, "input_messages")) or ())
+        story.history(_first_steps(node.said.told("input_messages")) or ())
         story.history(said)
 
 
@@ -76,7 +80,7 @@ def _shown(node: Node, story: Story) -> list[Step]:
     shown = _first_steps(shown_to_model(node))
     if shown is not None or any(step.type == "user" for step in story.steps):
         return shown or []
-    asked = next((q for value in shown_to_model(node) if (q := question_in(value))), None)
+    asked = asked_of(node, shown_to_model(node))
     return [Step(type="user", content=asked)] if asked else []
 
 
@@ -88,14 +92,16 @@ def _joined(said: list[Step]) -> list[Step]:
     return [Step(type="assistant", content="".join(text_of(text) or "" for text in texts))]
 
 
-def _first_steps(values: Iterator[Any]) -> list[Step] | None:
-    return next((steps for steps in map(steps_of, values) if steps), None)
+def _first_steps(told: Told) -> list[Step] | None:
+    return next((steps for steps, _ in told if steps), None)
 
 
 def _tell_tool(story: Story, node: Node, calls: dict[int, Step], *, begins: bool) -> None:
     named = identifier(node.first("tool_name"))
     name = named or _PHASE.sub("", node.span.name) or None
     arguments = _first_content(node, "arguments", "input")
+    if arguments is None:
+        arguments = _of_messages(node, "input_messages", "tool_call")
     if begins:
         if named is None and _PHASE.search(node.span.name):
             last = next((s for s in reversed(story.steps) if s.type == "tool_call"), None)
@@ -105,7 +111,9 @@ def _tell_tool(story: Story, node: Node, calls: dict[int, Step], *, begins: bool
         call = Step(type="tool_call", name=name, call_id=call_id, arguments=arguments)
         calls[id(node)] = story.tool_called(call)
         return
-    result, error = _first_content(node, "result", "output"), node.error()
+    result, error = returned_by_tool(_first_content(node, "result", "output")), node.error
+    if result is None:
+        result = _of_messages(node, "output_messages", "tool_result")
     if result is None and error is None:
         return
     call_id = calls[id(node)].call_id if id(node) in calls else None
@@ -121,16 +129,21 @@ def _tell_tool(story: Story, node: Node, calls: dict[int, Step], *, begins: bool
     )
 
 
+def _of_messages(node: Node, field: Field, kind: StepType) -> Content:
+    """What a tool's span says in messages (Strands): a call's arguments, or a result."""
+    for steps, _ in node.said.told(field):
+        for step in steps or ():
+            if step.type == kind:
+                return step.arguments if kind == "tool_call" else step.content
+    return None
+
+
 def _retrieval(node: Node) -> Step:
-    documents = node.first("documents")
-    if isinstance(documents, list):
-        found = documents[:_MOST_DOCUMENTS]
-        content: Content = [
-            item.get("document", item) if isinstance(item, dict) else item for item in found
-        ]
-    else:
-        content = _first_content(node, "result", "output")
-    error = node.error()
+    found = documents_of(node.first("documents"))
+    if found is None:
+        found = documents_of(_first_content(node, "result", "output", "output_messages"))
+    content = _first_content(node, "result", "output") if found is None else found
+    error = node.error
     return Step(
         type="retrieval",
         name=node.span.name or None,
@@ -143,12 +156,12 @@ def _retrieval(node: Node) -> Step:
 
 def _error_step(node: Node) -> Step:
     """The error of a span that is no tool: said by the model, or returned by whatever was called."""
-    error = node.error()
+    error = node.error
     kind: StepType = "assistant" if node.kind in ("llm", "agent") else "tool_result"
     return Step(type=kind, name=node.span.name or None, error=error[1] if error else None)
 
 
-def _first_content(node: Node, *fields: Any) -> Content:
+def _first_content(node: Node, *fields: Field) -> Content:
     value = next((v for field in fields if (v := node.first(field)) is not None), None)
     return value if value is None or isinstance(value, (str, dict, list)) else str(value)
 

@@ -1,13 +1,18 @@
 """A trace from its spans."""
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from capture import conventions
+from capture.conventions.finish import reason_in
 from capture.conventions.messages import identifier
-from capture.conventions.shape import Field, decoded
+from capture.conventions.reading import Said
+from capture.conventions.shape import Field
+from capture.conventions.tools import tools_of
+from capture.evaluations import is_evaluation, signal_of
 from capture.events import Span
 from capture.exchange import answer_of, question_of
 from capture.retelling import retell
@@ -18,7 +23,6 @@ from capture.tree import Node, deepest, root_of, trees
 
 _NOT_A_MODEL = frozenset({"", "unknown", "none", "null"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVALUATION_EVENT = "gen_ai.evaluation.result"
 
 
 def trace_from_spans(
@@ -28,16 +32,21 @@ def trace_from_spans(
 
     Where the root does not say what was asked, answered or used, the model calls below it do.
     A root that ended in an error leaves `error.type` and `error.message` in the metadata, and a
-    step with the error when no other step has one.
+    step with the error when no other step has one. `tools` in the metadata are those that a model
+    was offered, `finish_reason` is why the last model that was called stopped.
     """
     if not spans:
         return Trace(trace_id=trace_id, project=project, metadata=resource)
     nodes = trees(spans)
     root = root_of(nodes)
-    said_by = [root.attributes, *(n.attributes for n in nodes if n is not root), resource]
+    said_by = [root.said, *(n.said for n in nodes if n is not root), conventions.said(resource)]
     asked, answered = question_of(root, nodes), answer_of(root, nodes)
-    steps, metadata = retell(nodes, asked, answered), spare_attributes(root, said_by, resource)
-    if (error := root.error()) is not None:
+    steps, metadata = retell(nodes, asked, answered), spare_attributes(root, said_by)
+    if tools := _offered(nodes):
+        metadata["tools"] = tools
+    if (reason := _finish_reason(nodes)) is not None:
+        metadata["finish_reason"] = reason
+    if (error := root.error) is not None:
         metadata[ERROR_TYPE], metadata[ERROR_MESSAGE] = error
         if not any(step.error for step in steps):
             steps.append(Step(type="assistant", name=root.span.name or None, error=error[1]))
@@ -66,31 +75,33 @@ def _model(root: Node, nodes: Sequence[Node]) -> str | None:
     """The model that answered: the last one called, else whatever model is named at all."""
     called = [node for node in nodes if node.kind == "llm"]
     for node in (*reversed(called), root, *nodes):
-        for name in conventions.values(node.attributes, "model"):
+        for name in node.said.values("model"):
             if isinstance(name, str) and name.lower() not in _NOT_A_MODEL:
                 return name[:256]
     return None
 
 
-def _text(field: Field, said_by: Iterable[dict[str, Any]]) -> str | None:
-    found = (identifier(conventions.first(attributes, field)) for attributes in said_by)
-    return next((text for text in found if text is not None), None)
+def _text(field: Field, said_by: Iterable[Said]) -> str | None:
+    for said in said_by:
+        if field in said.sources and (text := identifier(said.first(field))) is not None:
+            return text
+    return None
 
 
 def _sum(field: Field, nodes: Sequence[Node]) -> float | None:
     """The sum over the spans that count for themselves; a parent's figure includes its children's."""
-    numbers = [_number(node.first(field)) for node in deepest(nodes, lambda n: _counts(n, field))]
-    total = math.fsum(number for number in numbers if number is not None)
-    return total if numbers else None
+    numbers: dict[int, float] = {}
+    saying = []
+    for node in nodes:
+        if (number := _number(node.first(field))) is not None:
+            numbers[id(node)] = number
+            saying.append(node)
+    return math.fsum(numbers[id(node)] for node in deepest(saying)) if saying else None
 
 
 def _count(field: Field, nodes: Sequence[Node]) -> int | None:
     total = _sum(field, nodes)
     return None if total is None or total > LARGEST_COUNT else int(total)
-
-
-def _counts(node: Node, field: Field) -> bool:
-    return _number(node.first(field)) is not None
 
 
 def _number(value: Any) -> float | None:
@@ -118,24 +129,41 @@ def _latency_ms(span: Span) -> float | None:
 
 
 def _evaluations(nodes: Sequence[Node]) -> tuple[Signal, ...]:
-    """What evaluators said in `gen_ai.evaluation.result` events."""
+    """What evaluators said in events of spans; an event that says nothing is passed over."""
     signals: list[Signal] = []
     for node in nodes:
         for event in node.span.events:
-            said = (event.get("attributes") or {}) if event.get("name") == _EVALUATION_EVENT else {}
-            name = said.get("gen_ai.evaluation.name")
-            score = _number(said.get("gen_ai.evaluation.score.value"))
-            label = said.get("gen_ai.evaluation.score.label")
-            value = score if score is not None else label
-            if not isinstance(name, str) or not name or not isinstance(value, (int, float, str)):
-                continue
-            comment = decoded(said.get("gen_ai.evaluation.explanation"))
-            signals.append(
-                Signal(
-                    name=name[:128],
-                    value=value,
-                    source="evaluation",
-                    comment=comment if isinstance(comment, str) else None,
-                )
-            )
+            if is_evaluation(name := event.get("name")):
+                with contextlib.suppress(ValueError):
+                    signals.append(signal_of(str(name), event.get("attributes") or {}))
     return tuple(signals)
+
+
+def _offered(nodes: Sequence[Node]) -> list[dict[str, Any]]:
+    return tools_of(_once_each(nodes, "tools"))
+
+
+def _once_each(nodes: Sequence[Node], field: Field) -> Iterator[Any]:
+    """A field's values; text that another span has too, which every call of an agent has, once."""
+    seen: set[str] = set()
+    for node in nodes:
+        for source in node.said.sources.get(field, ()):
+            text = node.said.attributes.get(source.attribute)
+            if isinstance(text, str):
+                if text in seen:
+                    continue
+                seen.add(text)
+            yield node.said.value(source)
+
+
+def _finish_reason(nodes: Sequence[Node]) -> str | None:
+    """Why the last model that was called stopped."""
+    last = next((node for node in reversed(nodes) if node.kind == "llm"), None)
+    if last is None:
+        return None
+    reason = reason_in(last.first("finish_reason"))
+    if reason is None:
+        answers = (last.said.values("output_messages"), last.said.values("output"))
+        found = (reason_in(value, 1) for values in answers for value in values)
+        reason = next((reason for reason in found if reason is not None), None)
+    return reason

@@ -5,30 +5,29 @@ from typing import Any
 
 import msgspec
 
-from capture import conventions
+from capture.conventions.reading import Said
+from capture.experiments import MARKERS
 from capture.tree import Node
 
 _MOST = 100  # attributes; a request has about thirty that nobody's convention explains
 _LONGEST = 1000  # characters of one value as JSON
 # What decides whether a trace may become a case at all is kept however much else there is.
-_ALWAYS = ("langfuse.experiment.", "evalratchet.")
+_ALWAYS = (*MARKERS, "evalratchet.")
 
 
-def spare_attributes(
-    root: Node, said_by: Sequence[dict[str, Any]], resource: dict[str, Any]
-) -> dict[str, Any]:
-    """Attributes that were not read, the root's first, then the others', then the resource's."""
+def spare_attributes(root: Node, said_by: Sequence[Said]) -> dict[str, Any]:
+    """Attributes that no convention explains: of those with one name the first."""
     kept: dict[str, Any] = {"span.name": root.span.name} if root.span.name else {}
-    for attributes in (*said_by, resource):
-        for name, value in attributes.items():
-            if name.startswith(_ALWAYS):
-                kept.setdefault(name, _bounded(value))
-    for attributes in (*said_by, resource):
-        for name, value in attributes.items():
-            if len(kept) >= _MOST:
-                return kept
-            if name not in kept and not conventions.is_known(name):
-                kept[name] = _bounded(value)
+    for said in said_by:
+        for name in said.plan.unexplained:
+            if name.startswith(_ALWAYS) and name not in kept:
+                kept[name] = _bounded(said.attributes[name])
+    for said in said_by:
+        for name in said.plan.unexplained:
+            if name not in kept:
+                if len(kept) >= _MOST:
+                    return kept
+                kept[name] = _bounded(said.attributes[name])
     return kept
 
 

@@ -7,6 +7,7 @@ history. A story takes all of these and keeps each thing once, in the order it w
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,16 @@ from capture.trace import Step, content_text
 MOST_STEPS = 2000  # of one request; the longest agent runs that were seen have a few hundred
 
 _Key = tuple[str, str, str]
+
+
+class _Keys(NamedTuple):
+    """What makes two tellings of a step the same."""
+
+    own: _Key
+    """The call's id where there is one, else `named`."""
+    named: _Key
+    """A tool by its name, anything said by its words."""
+    worded: _Key
 
 
 class Story:
@@ -27,12 +38,13 @@ class Story:
         self._told: Counter[_Key] = Counter()
         self._announced: defaultdict[_Key, deque[str | None]] = defaultdict(deque)
         self._seen_in_spans: Counter[_Key] = Counter()
+        self._keys: dict[int, tuple[Step, _Keys]] = {}
 
     def history(self, steps: Sequence[Step]) -> None:
         """Take what a model was shown: everything that was told before, and perhaps more."""
         shown: Counter[_Key] = Counter()
         for step in steps:
-            key = _key(step)
+            key = self._of(step).own
             shown[key] += 1
             if shown[key] <= self._told[key]:
                 continue
@@ -51,20 +63,20 @@ class Story:
 
     def tool_called(self, step: Step) -> Step:
         """Take a tool span's call, and return it with the id it was announced under."""
-        announced = self._announced[_named(step)]
-        if step.call_id is not None and self._told[_key(step)]:
+        announced = self._announced[self._of(step).named]
+        if step.call_id is not None and self._told[self._of(step).own]:
             if step.call_id in announced:
                 announced.remove(step.call_id)
             return step
         if announced:
             return msgspec.structs.replace(step, call_id=announced.popleft() or step.call_id)
-        self._seen_in_spans[_named(step)] += 1
+        self._seen_in_spans[self._of(step).named] += 1
         self._tell(step)
         return step
 
     def tool_returned(self, step: Step) -> None:
         """Take a tool span's result."""
-        if step.call_id is None or not self._told[_key(step)]:
+        if step.call_id is None or not self._told[self._of(step).own]:
             self._tell(step)
 
     def happened(self, step: Step) -> None:
@@ -72,36 +84,37 @@ class Story:
         self._tell(step)
 
     def _announce(self, step: Step) -> None:
-        if step.call_id is not None and self._told[_key(step)]:
+        if step.call_id is not None and self._told[self._of(step).own]:
             return
-        if self._seen_in_spans[_named(step)]:
-            self._seen_in_spans[_named(step)] -= 1
+        if self._seen_in_spans[self._of(step).named]:
+            self._seen_in_spans[self._of(step).named] -= 1
             if step.call_id is not None:
-                self._told[_key(step)] += 1
+                self._told[self._of(step).own] += 1
             return
-        self._announced[_named(step)].append(step.call_id)
+        self._announced[self._of(step).named].append(step.call_id)
         self._tell(step)
 
     def _tell(self, step: Step) -> None:
-        for key in {_key(step), _named(step), _worded(step)}:
+        for key in set(self._of(step)):
             self._told[key] += 1
         if len(self.steps) < MOST_STEPS:
             self.steps.append(step)
         else:
             self.left_out += 1
 
-
-def _key(step: Step) -> _Key:
-    """What makes two tellings the same: the call's id where there is one."""
-    return (step.type, "id", step.call_id) if step.call_id is not None else _named(step)
-
-
-def _named(step: Step) -> _Key:
-    """The same without an id: a tool by its name, anything said by its words."""
-    if step.type in ("tool_call", "tool_result") and step.name is not None:
-        return (step.type, "name", step.name)
-    return _worded(step)
+    def _of(self, step: Step) -> _Keys:
+        """A step's keys, worked out once: histories repeat steps, and share them."""
+        known = self._keys.get(id(step))
+        if known is None:
+            # The step is kept beside its keys, so that its id stays its own.
+            known = self._keys[id(step)] = step, _keys(step)
+        return known[1]
 
 
-def _worded(step: Step) -> _Key:
-    return (step.type, "text", " ".join(content_text(step.content).split()))
+def _keys(step: Step) -> _Keys:
+    worded = (step.type, "text", " ".join(content_text(step.content).split()))
+    named = worded
+    if step.name is not None and step.type in ("tool_call", "tool_result"):
+        named = (step.type, "name", step.name)
+    own = named if step.call_id is None else (step.type, "id", step.call_id)
+    return _Keys(own, named, worded)

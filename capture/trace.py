@@ -69,6 +69,26 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: bool | float | str | None = None
     source: str = "app"
     comment: str | None = None
+    label: Annotated[
+        str | None, msgspec.Meta(description="In words, beside a `value` that is a number.")
+    ] = None
+    correction: Annotated[
+        Content, msgspec.Meta(description="What the answer should have been, for the reviewer.")
+    ] = None
+    id: Annotated[
+        str | None,
+        msgspec.Meta(description="What is said later under the same id replaces this."),
+    ] = None
+    at: Annotated[
+        Time,
+        msgspec.Meta(
+            description="When it was said. Tells apart what the same person says twice: without "
+            "it, saying exactly the same again is the same event."
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[str, Any], msgspec.Meta(description="Anything else that was said with it.")
+    ] = {}
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,12 +1,13 @@
 """Spans as a tree, and what each of them says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from capture import conventions
-from capture.conventions import genai
+from capture.conventions.genai_events import from_events
+from capture.conventions.reading import KnownSteps, Said
 from capture.conventions.shape import Field, Kind
 from capture.events import Span
 
@@ -15,33 +16,43 @@ _OK, _ERROR = 1, 2  # of OpenTelemetry's status codes
 
 
 class Node(msgspec.Struct, eq=False):
-    """A span in its tree. `attributes` includes what it said in events."""
+    """A span in its tree. `said` includes what it said in events."""
 
     span: Span
-    attributes: dict[str, Any]
+    said: Said
     kind: Kind | None
+    error: tuple[str, str] | None = None
+    """The type and the message of the error this span ended in."""
     parent: "Node | None" = None
     children: list["Node"] = []
     depth: int = 0
 
     def first(self, field: Field) -> Any:
         """The most trusted value of a field, or None."""
-        return conventions.first(self.attributes, field)
+        return self.said.first(field)
 
-    def error(self) -> tuple[str, str] | None:
+    def ended_in(self) -> tuple[str, str] | None:
         """The type and the message of the error this span ended in, or None.
 
         A span fails by its status. Where the status was left unset, an `exception` event, an
         `error.type` or a level of ERROR fails it too; a status of OK says it recovered.
         """
-        if self.span.status_code == _OK:
+        span, sources = self.span, self.said.sources
+        if span.status_code == _OK or (
+            span.status_code != _ERROR
+            and not span.events
+            and "error" not in span.attributes
+            and "error_type" not in sources
+            and "error_level" not in sources
+        ):
             return None
         exception = self._exception()
         kind = exception.get("exception.type") or self.first("error_type")
         failed = (
             self.span.status_code == _ERROR
             or self.first("error_level") == "ERROR"
-            or self.attributes.get("error") in (True, "true")  # OpenTracing's, through its bridges
+            or self.said.attributes.get("error")
+            in (True, "true")  # OpenTracing's, through its bridges
         )
         if not failed and not kind and not exception:
             return None
@@ -64,7 +75,8 @@ def trees(spans: Sequence[Span]) -> list[Node]:
 
     A parent that is not there counts as none; a circle of parents is cut at its first span.
     """
-    nodes = [_node(span) for span in spans]
+    known: KnownSteps = {}
+    nodes = [_node(span, known) for span in spans]
     by_id = {node.span.span_id: node for node in nodes}
     roots: list[Node] = []
     for node in nodes:
@@ -83,9 +95,8 @@ def trees(spans: Sequence[Span]) -> list[Node]:
     return nodes
 
 
-def deepest(nodes: Sequence[Node], says: Callable[[Node], bool]) -> list[Node]:
-    """The spans that say something no span below them says: the others only repeat it."""
-    saying = [node for node in nodes if says(node)]
+def deepest(saying: Sequence[Node]) -> list[Node]:
+    """Of spans that say something, those below which none says it: the others only repeat it."""
     above: set[int] = set()
     for node in saying:
         parent = node.parent
@@ -95,10 +106,14 @@ def deepest(nodes: Sequence[Node], says: Callable[[Node], bool]) -> list[Node]:
     return [node for node in saying if id(node) not in above]
 
 
-def _node(span: Span) -> Node:
-    said = genai.from_events(span.events) if span.events else {}
-    attributes = {**said, **span.attributes} if said else span.attributes
-    return Node(span, attributes, conventions.kind_of(attributes))
+def _node(span: Span, known: KnownSteps) -> Node:
+    attributes = span.attributes
+    if span.events and (told := from_events(span.events, attributes)):
+        attributes = {**told, **attributes}
+    said = conventions.said(attributes, known)
+    node = Node(span, said, said.kind)
+    node.error = node.ended_in()
+    return node
 
 
 def _descend(root: Node, seen: set[int]) -> None:
@@ -114,5 +129,9 @@ def _descend(root: Node, seen: set[int]) -> None:
 
 
 def root_of(nodes: Sequence[Node]) -> Node:
-    """The span that stands for the request: the first to start of those without a parent."""
-    return next(node for node in nodes if node.parent is None)
+    """The span that stands for the request: the first to start of those without a parent.
+
+    What is only known by its log records stands for it when there is nothing else.
+    """
+    roots = [node for node in nodes if node.parent is None]
+    return next((node for node in roots if not node.span.partial), roots[0])

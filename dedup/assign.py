@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from capture.events import Failure
+from capture.events import Failure, Fault
 from capture.ids import derive_id
 from dedup.events import Assignment, DecidedBy
 from dedup.fingerprint import fingerprint
@@ -23,6 +23,7 @@ class Candidate(msgspec.Struct, frozen=True):
     failed_at: datetime
     text: str
     fingerprint: str
+    fault: Fault = "unknown"
 
 
 class KnownFingerprint(msgspec.Struct, frozen=True):
@@ -50,6 +51,7 @@ def candidate(failure: Failure) -> Candidate:
         failure.failed_at,
         text,
         fingerprint(text),
+        failure.fault,
     )
 
 

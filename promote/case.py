@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from capture.events import Severity
+from capture.events import Fault, Severity
 from capture.trace import Content, Step
 
 CaseSet = Literal["blocking", "monitoring", "backlog"]
@@ -39,6 +39,7 @@ class CaseSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     value: bool | float | str | None = None
     source: str = "scorer"
+    fault: Fault = "unknown"
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +58,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     severity: Severity
     weight: float
     components: dict[str, float]
+    set_by: str | None = None
+    """Who chose the set; None: the policy's rules did."""
     tags: tuple[str, ...] = ()
     signals: tuple[CaseSignal, ...] = ()
     provenance: Provenance

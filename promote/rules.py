@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from capture.events import SEVERITIES
 from capture.ids import derive_id
 from grade.events import Graded
@@ -14,8 +16,19 @@ def is_representative(graded: Graded) -> bool:
     return graded.assignment.decided_by == "first"
 
 
+def is_promotable(graded: Graded) -> bool:
+    """Whether a case may be made of this failure: an outage is counted, and worth no test."""
+    return graded.failure.fault != "infrastructure"
+
+
 def chosen_set(graded: Graded, policy: PromotionPolicy) -> tuple[CaseSet, WaitsFor | None]:
-    """The set of the first rule that fits, else the backlog, waiting for a review."""
+    """The set of the first rule that fits, else the backlog, waiting for a review.
+
+    The rules decide about failures of the model alone. Where the input is at fault, or nobody knows
+    what is, a person decides.
+    """
+    if graded.failure.fault != "model":
+        return "backlog", "review"
     rank = SEVERITIES.index(graded.grade.severity)
     for rule in policy.rules:
         severe = rank >= SEVERITIES.index(rule.min_severity)
@@ -35,6 +48,8 @@ def make_case(graded: Graded, policy: PromotionPolicy, *, now: datetime) -> Case
     case_set, waits_for = chosen_set(graded, policy)
     tags = [f"severity:{grade.severity}"]
     tags += [f"signal:{name}" for name in dict.fromkeys(signal.name for signal in signals)]
+    if graded.failure.fault != "model":
+        tags.append(f"fault:{graded.failure.fault}")
     tags += [
         f"{name}:{value}"
         for name in ("environment", "release", "model")
@@ -61,11 +76,33 @@ def make_case(graded: Graded, policy: PromotionPolicy, *, now: datetime) -> Case
                 severity=signal.severity,
                 value=signal.value,
                 source=signal.source,
+                fault=signal.fault,
             )
             for signal in signals
         ),
         provenance=_provenance(graded),
         created_at=now,
+    )
+
+
+def raised(kept: Case, told_again: Case) -> Case | None:
+    """The kept case, changed by what the failure it was made of was told again with; None: as it is.
+
+    Only a graver telling changes it. The set stays where a person chose it, and so does all that
+    people added.
+    """
+    if SEVERITIES.index(told_again.severity) <= SEVERITIES.index(kept.severity):
+        return None
+    theirs = kept if kept.set_by is not None else told_again
+    return msgspec.structs.replace(
+        told_again,
+        case_id=kept.case_id,
+        pattern_id=kept.pattern_id,
+        created_at=kept.created_at,
+        expected=kept.expected,
+        set=theirs.set,
+        waits_for=theirs.waits_for,
+        set_by=kept.set_by,
     )
 
 

@@ -20,12 +20,13 @@ def alone(settings: Settings, names: Sequence[str]) -> Iterator[None]:
         if settings.alone:
             settings.home.mkdir(parents=True, exist_ok=True)
             for name in names:
-                held.enter_context(_lock(settings.home / f"{name}.lock", name))
+                held.enter_context(locked(settings.home / f"{name}.lock", name))
         yield
 
 
 @contextlib.contextmanager
-def _lock(path: Path, name: str) -> Iterator[None]:
+def locked(path: Path, name: str) -> Iterator[None]:
+    """Hold the lock file of the service called `name`. Raises `AlreadyRunning`."""
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import msgspec
 import numpy as np
 
-from capture.events import Failure
+from capture.events import Failure, Fault
 from dedup.assign import Candidate, Decided, KnownFingerprint, assign, candidate
 from dedup.events import Assigned, Assignment
 from dedup.index import Index
@@ -59,6 +59,9 @@ class PatternStore(Protocol):
 
     def reading(self, project: str) -> AbstractAsyncContextManager[PatternReader]:
         """A look without a lock. Raises `Unavailable`."""
+
+    async def change_faults(self, project: str, faults: Mapping[str, Fault]) -> None:
+        """Note whose failures these are, by event id, where that has changed. Raises `Unavailable`."""
 
     def locked(self, project: str) -> AbstractAsyncContextManager[PatternWriter]:
         """The project's dedup lock: one holder at a time over all processes; commits on leaving.
@@ -116,6 +119,9 @@ class Deduper:
         distance = (await self._policies.of(project)).dedup.distance
         candidates = [candidate(failure) for failure in failures]
         decided, vectors, broken = await self._prepare(project, candidates)
+        again = {one.event_id: one.fault for one in candidates if one.event_id in decided}
+        if again:  # what was learnt of a trace since may have changed whose failure it is
+            await self._store.change_faults(project, again)
         if any(one.event_id not in decided for one in candidates):
             decided = await self._decide(project, candidates, vectors, distance)
         outcomes: dict[str, Outcome] = {}

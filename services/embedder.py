@@ -1,23 +1,17 @@
 """The embedding worker: the model lives in its own process, so nothing else waits for torch."""
 
-import asyncio
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
 
 import numpy as np
 import structlog
 
 from dedup.embedding import Model, ModelRefused, load_model
 from services.errors import Halted, Unavailable
+from services.worker import WorkerProcess, within
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 _LOAD_SECONDS = 300.0  # a cold disk and a large model; the bundled one takes 5 to 15
 _EMBED_SECONDS = 120.0  # 200 texts of 250 tokens take 8 s on two cores
@@ -25,33 +19,7 @@ _DEATHS = (BrokenProcessPool, TimeoutError, MemoryError)  # of the worker; none 
 _DEATHS_ON_ONE_TEXT = 3  # the worker may be killed for another reason once, not three times
 _NICENESS = 10  # the model may have every processor that capture does not want
 
-_TRACKER_FILTER = "ignore:resource_tracker"
-
 _model: Model | None = None  # of the worker process
-
-
-def _hush_the_resource_tracker() -> None:
-    """Multiprocessing's tracker tidies up after a worker that was killed; it need not say so.
-
-    It is a process of its own that reads warning filters from the environment alone.
-    """
-    filters = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
-    if _TRACKER_FILTER not in filters:
-        os.environ["PYTHONWARNINGS"] = ",".join([*filters, _TRACKER_FILTER])
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.nice(_NICENESS)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """A parent that is killed cannot stop its workers: they have to notice."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
 
 
 def _load(name: str, threads: int) -> str:
@@ -75,7 +43,7 @@ class WorkerEmbedder:
         """Nothing is started before `start`."""
         self._name = model
         self._threads = threads
-        self._pool: ProcessPoolExecutor | None = None
+        self._process = WorkerProcess(niceness=_NICENESS)
         self._loading: Future[str] | None = None
         self._loaded: Future[str] | None = None  # the latest loading that ended well
         self._space: str | None = None
@@ -90,11 +58,8 @@ class WorkerEmbedder:
 
     def start(self) -> None:
         """Start loading the model, without waiting for it."""
-        if self._pool is None:
-            _hush_the_resource_tracker()
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker)
-            self._loading = self._pool.submit(_load, self._name, self._threads)
+        if not self._process.running:
+            self._loading = self._process.submit(_load, self._name, self._threads)
 
     async def ready(self) -> None:
         """Return when the model is loaded. Raises `Unavailable`; `Halted` when it never will."""
@@ -103,7 +68,7 @@ class WorkerEmbedder:
             return
         loading = self._loading
         try:
-            space = await self._within(loading, _LOAD_SECONDS)
+            space = await within(loading, _LOAD_SECONDS)
         except ModelRefused as error:
             raise Halted(str(error)) from error
         except (BrokenProcessPool, TimeoutError) as error:
@@ -133,9 +98,8 @@ class WorkerEmbedder:
 
     async def close(self) -> None:
         """Stop the worker at once."""
-        pool = self._kill()
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        self._loading = None
+        await self._process.close()
 
     async def _embed_alone(self, text: str) -> Sequence[np.ndarray | str]:
         for _ in range(_DEATHS_ON_ONE_TEXT):
@@ -147,26 +111,18 @@ class WorkerEmbedder:
 
     async def _run(self, texts: list[str]) -> np.ndarray:
         await self.ready()
-        pool = self._pool
-        if pool is None:
+        if not self._process.running:
             message = "the embedding worker was stopped"
             raise Unavailable(message)
         try:
-            return await self._within(pool.submit(_encode, texts), _EMBED_SECONDS)
+            return await within(self._process.submit(_encode, texts), _EMBED_SECONDS)
         except _DEATHS:
             self._kill()
             raise
 
-    async def _within(self, future: "Future[T]", seconds: float) -> T:
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), seconds)
-
-    def _kill(self) -> ProcessPoolExecutor | None:
-        """Kill the worker; its pool, which notices by itself and fails what was asked of it."""
-        pool, self._pool, self._loading = self._pool, None, None
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):  # noqa: SLF001 - 3.14 has kill_workers
-                process.kill()
-        return pool
+    def _kill(self) -> None:
+        self._loading = None
+        self._process.kill()
 
 
 def _checked(vectors: np.ndarray) -> Sequence[np.ndarray | str]:

@@ -21,10 +21,14 @@ class Graduate(msgspec.Struct, frozen=True):
 
 
 class GradeStore(Protocol):
-    """Grades, one for each event."""
+    """Grades, one for each event.
+
+    A trace of which more was learnt fails again under the same event id: a graver failure raises the
+    grade, and nothing lowers it.
+    """
 
     async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
-        """Keep each grade unless the event has one; return by event id the one it has now.
+        """Keep each grade unless the event has one as severe; return by event id the one it has now.
 
         Raises `Unavailable`.
         """
@@ -43,7 +47,7 @@ class Grader:
         """Nothing to wait for."""
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Grade a batch; an event that was graded before keeps its grade."""
+        """Grade a batch; an event that was graded before keeps its grade, unless it became graver."""
         assigned = cast("Sequence[Assigned]", events)
         winners = await self._store.settle(
             [Graduate(a.project, a.event_id, a.assignment.pattern_id, grade(a)) for a in assigned]

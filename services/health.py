@@ -30,6 +30,8 @@ class Health:
         self._clock = clock
         self._turned: dict[str, float] = {}
         self._halted: dict[str, str] = {}
+        self._stopping = False
+        self._notes: dict[str, str] = {}
 
     def expect(self, stage: str) -> None:
         """A loop of this name is being started."""
@@ -42,6 +44,25 @@ class Health:
     def halt(self, stage: str, detail: str) -> None:
         """The loop stopped itself."""
         self._halted[stage] = detail
+
+    def stop(self) -> None:
+        """The process is being stopped: it answers what it has and takes nothing new."""
+        self._stopping = True
+
+    def ready(self) -> bool:
+        """Whether the process takes requests."""
+        return not self._stopping
+
+    def note(self, what: str, text: str | None) -> None:
+        """Say something about a part that is no loop; None when there is nothing to say any more."""
+        if text is None:
+            self._notes.pop(what, None)
+        else:
+            self._notes[what] = text
+
+    def notes(self) -> dict[str, str]:
+        """What there is to say, by part."""
+        return dict(self._notes)
 
     def stages(self) -> dict[str, StageHealth]:
         """The state of every loop."""

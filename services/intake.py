@@ -6,8 +6,8 @@ makes its trace due again: late is the same path as early.
 
 from collections.abc import Callable, Sequence
 
-from capture.events import FeedbackReceived, SpansReceived, TraceReceived, TraceSettled
-from services.archive import Archive, ArchivedPiece
+from capture.events import FeedbackReceived, Piece, SpansReceived, TraceReceived, TraceSettled
+from services.archive import Archive, ArchivedPiece, Naming
 from services.stream import envelope
 from services.stream.outcome import DeadLetter, Event, Outcome, Skip
 
@@ -18,11 +18,17 @@ class Intake:
     accepts = (TraceReceived, SpansReceived, FeedbackReceived, TraceSettled)
 
     def __init__(
-        self, archive: Archive, *, settle_seconds: float, clock_ms: Callable[[], int]
+        self,
+        archive: Archive,
+        *,
+        settle_seconds: float,
+        settle_max_seconds: float = 3600.0,
+        clock_ms: Callable[[], int],
     ) -> None:
-        """Traces are due `settle_seconds` after their latest piece."""
+        """Traces are due `settle_seconds` after their latest piece, `settle_max_seconds` after the first."""
         self._archive = archive
         self._settle_ms = round(settle_seconds * 1000)
+        self._most_ms = max(round(settle_max_seconds * 1000), self._settle_ms)
         self._clock_ms = clock_ms
 
     async def ready(self) -> None:
@@ -30,21 +36,28 @@ class Intake:
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Archive the batch in one transaction."""
-        now = self._clock_ms()
-        due = now + self._settle_ms
         replayed = [event for event in events if isinstance(event, TraceSettled)]
         pieces = [_archived(event) for event in events if not isinstance(event, TraceSettled)]
         if pieces:
-            await self._archive.add(pieces, now_ms=now, due_ms=due)
-        outcomes: dict[str, Outcome] = {
-            trace.event_id: await self._replay(trace, now_ms=now, due_ms=due) for trace in replayed
-        }
+            await self._add(pieces, again=False)
+        outcomes = {trace.event_id: await self._replay(trace) for trace in replayed}
         return [outcomes.get(event.event_id, Skip("archived")) for event in events]
 
-    async def _replay(self, trace: TraceSettled, *, now_ms: int, due_ms: int) -> Outcome:
+    async def _add(self, pieces: Sequence[ArchivedPiece], *, again: bool) -> None:
+        now = self._clock_ms()
+        await self._archive.add(
+            pieces,
+            now_ms=now,
+            due_ms=now + self._settle_ms,
+            until_ms=now + self._most_ms,
+            again=again,
+        )
+
+    async def _replay(self, trace: TraceSettled) -> Outcome:
         """Score a trace once more; one that was too large to be parked is in the archive alone."""
+        due_ms = self._clock_ms() + self._settle_ms
         if trace.pieces:
-            await self._archive.add(_pieces_of(trace), now_ms=now_ms, due_ms=due_ms, again=True)
+            await self._add(_pieces_of(trace), again=True)
         elif not await self._archive.rescore(trace.project, trace.trace_id, due_ms=due_ms):
             return DeadLetter("handler_error", "the archive does not have this trace any more")
         return Skip("archived")
@@ -53,18 +66,30 @@ class Intake:
 def _archived(event: Event) -> ArchivedPiece:
     body = envelope.encode_body(event)
     schema = envelope.schema_of(event)
-    return ArchivedPiece(event.project, event.trace_id, event.event_id, schema, body)
+    spans: tuple[str, ...] = ()
+    names: Naming = "trace"
+    if isinstance(event, SpansReceived):
+        spans = tuple([span.span_id for span in event.spans])
+    elif isinstance(event, FeedbackReceived):
+        names = _named(event)
+    return ArchivedPiece(event.project, event.trace_id, event.event_id, schema, body, spans, names)
+
+
+def _named(event: FeedbackReceived) -> Naming:
+    """What feedback is about: a trace, or a span or a session whose trace the archive has to find."""
+    if event.trace_id == f"span:{event.span_id}":
+        return "span"
+    return "session" if event.trace_id == f"session:{event.session_id}" else "trace"
 
 
 def _pieces_of(trace: TraceSettled) -> list[ArchivedPiece]:
-    bodies = [(piece.schema, bytes(piece.body)) for piece in trace.pieces]
-    return [
-        ArchivedPiece(
-            trace.project,
-            trace.trace_id,
-            envelope.decode_body(schema, body).event_id,
-            schema,
-            body,
+    pieces = []
+    for one in trace.pieces:
+        body = bytes(one.body)
+        piece: Piece = envelope.decode_body(one.schema, body)
+        spans = piece.spans if isinstance(piece, SpansReceived) else ()
+        ids = tuple(span.span_id for span in spans)
+        pieces.append(
+            ArchivedPiece(trace.project, trace.trace_id, piece.event_id, one.schema, body, ids)
         )
-        for schema, body in bodies
-    ]
+    return pieces

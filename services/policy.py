@@ -7,7 +7,9 @@ from typing import Protocol
 
 import msgspec
 
+from capture.intake_policy import IntakePolicy
 from capture.policy import ScoringPolicy
+from capture.redaction.policy import RedactionPolicy
 from dedup.policy import DedupPolicy
 from promote.policy import PromotionPolicy
 
@@ -17,7 +19,9 @@ _FRESH_SECONDS = 2.0  # a change is in force everywhere within this; one query a
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of one project, by stage. A project that never set any has the defaults."""
 
+    intake: IntakePolicy = IntakePolicy()
     scoring: ScoringPolicy = ScoringPolicy()
+    redaction: RedactionPolicy = RedactionPolicy()
     dedup: DedupPolicy = DedupPolicy()
     promotion: PromotionPolicy = PromotionPolicy()
 
@@ -56,14 +60,18 @@ class Policies:
         """Read from `store`; `clock` gives seconds."""
         self._store = store
         self._clock = clock
-        self._known: dict[str, tuple[float, Policy]] = {}
+        self._known: dict[str, tuple[float, int, Policy]] = {}
 
     async def of(self, project: str) -> Policy:
         """The project's policy, at most two seconds old. Raises `Unavailable`."""
+        return (await self.versioned(project))[1]
+
+    async def versioned(self, project: str) -> tuple[int, Policy]:
+        """The same, and its version; 0 is the defaults. Raises `Unavailable`."""
         now = self._clock()
         known = self._known.get(project)
         if known is not None and now - known[0] < _FRESH_SECONDS:
-            return known[1]
-        _, policy = await self._store.current(project)
-        self._known[project] = (now, policy)
-        return policy
+            return known[1:]
+        version, policy = await self._store.current(project)
+        self._known[project] = (now, version, policy)
+        return version, policy

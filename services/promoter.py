@@ -11,19 +11,24 @@ from capture.ids import derive_id
 from grade.events import Graded
 from promote.case import Case
 from promote.events import CasePromoted
-from promote.rules import is_representative, make_case
+from promote.rules import is_promotable, is_representative, make_case
 from services.policy import Policies
 from services.stream.outcome import Emit, Event, Outcome, Skip
 
 
 class Promotion(msgspec.Struct, frozen=True):
-    """One graded failure on its way into the eval store; `case` is there for a representative."""
+    """One graded failure on its way into the eval store.
+
+    `case` is the one it would make, None where it may not make any. `represents` says that it is the
+    failure its pattern keeps.
+    """
 
     event_id: str
     trace_id: str
     pattern_id: str
     failed_at: datetime
     case: Case | None
+    represents: bool = True
 
 
 class CaseStore(Protocol):
@@ -32,9 +37,12 @@ class CaseStore(Protocol):
     async def promote(self, project: str, promotions: Sequence[Promotion]) -> Mapping[str, Case]:
         """Count every event once, and make the case of a pattern that has none yet.
 
-        A pattern's occurrences that came before its representative are counted when the case is
-        made. Returns by event id the case as it is kept, for the events that a case was made from,
-        now or earlier. One transaction, under the project's lock. Raises `Unavailable`.
+        It is made of the pattern's representative; where that was an outage, of the first failure
+        that is none. Occurrences that came before are counted when the case is made. An event that
+        comes again graver than before raises the case that was made of it.
+
+        Returns by event id the case as it is kept, for the events that a case was made from, now or
+        earlier. One transaction, under the project's lock. Raises `Unavailable`.
         """
 
 
@@ -69,7 +77,8 @@ class Promoter:
                     one.trace_id,
                     one.assignment.pattern_id,
                     one.failure.failed_at,
-                    make_case(one, policy, now=now) if is_representative(one) else None,
+                    make_case(one, policy, now=now) if is_promotable(one) else None,
+                    is_representative(one),
                 )
                 for one in graded
             ]

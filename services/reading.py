@@ -6,20 +6,27 @@ from typing import Protocol
 
 import msgspec
 
+from capture.events import Fault
 from promote.case import Case, CaseSet
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of everything there is. `traces_waiting` have not settled or are not scored yet."""
+    """How much of everything there is.
+
+    `traces_waiting` have not settled or are not scored yet; `traces_incomplete` wait beside them for
+    a root that has not ended, up to their age limit.
+    """
 
     pieces: int
     traces: int
     traces_waiting: int
+    traces_incomplete: int = 0
     failures: int
     patterns: int
     occurrences: int
     cases: int
     cases_by_set: dict[str, int]
+    failures_by_fault: dict[str, int]
 
 
 class KeptCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +38,7 @@ class KeptCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pattern in a list. `text` is its representative's failure text."""
+    """A pattern in a list. `text` and `fault` are its representative's."""
 
     project: str
     pattern_id: str
@@ -40,6 +47,7 @@ class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
     first_failed_at: datetime
     last_failed_at: datetime
     embedding_space: str
+    fault: Fault
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +78,10 @@ class Reader(Protocol):
     async def case(self, case_id: str) -> Sequence[KeptCase]:
         """Cases whose id starts with this, in any project: none, one, or several."""
 
-    async def patterns(self, *, project: str | None, limit: int) -> Sequence[PatternRow]:
-        """Patterns, the most frequent first."""
+    async def patterns(
+        self, *, project: str | None, limit: int, fault: Fault | None = None
+    ) -> Sequence[PatternRow]:
+        """Patterns, of one fault or of all, the most frequent first."""
 
     async def pattern(self, pattern_id: str) -> Sequence[PatternRow]:
         """Patterns whose id starts with this."""

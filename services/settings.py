@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -62,10 +69,46 @@ class Settings(BaseSettings):
         le=86400,
         description="a trace is scored once nothing came for it for this long",
     )
+    settle_max_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=604_800,
+        description="a trace whose root has not ended, or that never goes quiet, is scored after this "
+        "long, as `truncated`",
+    )
     embedding_model: str = Field(
         default="all-MiniLM-L6-v2",
         min_length=1,
         description="the bundled model, any name or path sentence-transformers loads, or `hashing`",
+    )
+    redaction_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="what the hashes in placeholders are keyed with, at least 16 characters; not set: "
+        "random bytes that the store keeps",
+    )
+    redaction_ner: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a token classification model that transformers loads, to redact names too",
+    )
+    judge_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://\S+$",
+        description="where judge scorers are answered: the base of an API that speaks OpenAI's chat "
+        "completions, for example https://api.openai.com/v1",
+    )
+    judge_model: str | None = Field(
+        default=None, min_length=1, description="the model that judges, as its API names it"
+    )
+    judge_api_key: SecretStr | None = Field(
+        default=None, min_length=1, description="the key of the judge's API"
+    )
+    judge_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=300, description="how long one answer of the judge may take"
+    )
+    judge_concurrency: int = Field(
+        default=16, ge=1, le=256, description="how many questions the judge is asked at once"
     )
     embedding_threads: int = Field(default=2, ge=1, le=256, description="threads of the model")
     max_trace_bytes: int = Field(
@@ -76,6 +119,66 @@ class Settings(BaseSettings):
         ge=1024,
         le=1 << 30,
         description="the largest request body, in bytes after decompression",
+    )
+    auth: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="whether requests need an API key: `auto` (when EVALRATCHET_LISTEN is an address "
+        "that other machines reach), `required` or `off`",
+    )
+    rate_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="requests a second that one key, or one address without keys, may make; 0 is no "
+        "limit. Not set: 1000 where keys are needed, else no limit",
+    )
+    rate_burst: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="requests that may come at once. Not set: two seconds' worth",
+    )
+    max_inflight_bytes: int = Field(
+        default=256 << 20,
+        ge=1024,
+        le=1 << 40,
+        description="the most bytes that the bodies of all requests in hand may have together; at "
+        "least EVALRATCHET_MAX_REQUEST_BYTES",
+    )
+    header_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="the longest that a request's headers, or a new connection, may take",
+    )
+    body_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        le=3600,
+        description="how long a body may take, beside a second for each "
+        "EVALRATCHET_BODY_BYTES_PER_SECOND of it",
+    )
+    body_bytes_per_second: int = Field(
+        default=4096,
+        ge=1,
+        le=1 << 30,
+        description="the slowest that a body may come, after EVALRATCHET_BODY_SECONDS",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="the API key that `evalratchet send` sends with, where one is needed",
+    )
+    max_connections: int = Field(
+        default=4096,
+        ge=1,
+        le=1_000_000,
+        description="the most connections at once; more are answered 503",
+    )
+    spool_bytes: int = Field(
+        default=1 << 30,
+        ge=64 << 20,
+        le=1 << 50,
+        description="the most that a sidecar's spool takes on the disk, in bytes",
     )
     retention_days: float = Field(
         default=7, gt=0, le=36500, description="how long topics and archived traces are kept"
@@ -107,6 +210,27 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="the least severe level that is logged"
     )
+
+    @model_validator(mode="after")
+    def _room_for_one_request(self) -> "Settings":
+        if self.max_inflight_bytes < self.max_request_bytes:
+            message = (
+                f"EVALRATCHET_MAX_INFLIGHT_BYTES={self.max_inflight_bytes} must be at least "
+                f"EVALRATCHET_MAX_REQUEST_BYTES={self.max_request_bytes}, or the largest request "
+                "is never taken"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _whole_judge(self) -> "Settings":
+        if (self.judge_url is None) != (self.judge_model is None):
+            message = (
+                "EVALRATCHET_JUDGE_URL and EVALRATCHET_JUDGE_MODEL belong together: set both, or "
+                "neither"
+            )
+            raise ValueError(message)
+        return self
 
     @field_validator("stream")
     @classmethod
@@ -166,11 +290,18 @@ class Settings(BaseSettings):
         """Retention in milliseconds."""
         return int(self.retention_days * 86_400_000)
 
+    @property
+    def sending_key(self) -> str | None:
+        """The API key that the command line sends with."""
+        return None if self.api_key is None else self.api_key.get_secret_value()
+
     def masked(self) -> dict[str, Any]:
         """The effective settings as they may be shown: passwords are stars."""
         shown = self.model_dump(mode="json")
         for name in ("stream", "store"):
             shown[name] = mask_url(getattr(self, name).get_secret_value())
+        if self.judge_url is not None:
+            shown["judge_url"] = mask_url(self.judge_url)
         return shown
 
 
@@ -219,6 +350,7 @@ def _explain(item: Any) -> str:
     name = str(item["loc"][0]) if item["loc"] else "settings"
     value = item.get("input")
     secret = name in {"stream", "store"} and not {":", "@"}.isdisjoint(str(value))
+    secret = secret or name in {"redaction_key", "judge_api_key", "api_key"}
     shown = "***" if secret else repr(value)
     field = Settings.model_fields.get(name)
     allowed = field.description if field else f"one of {', '.join(Settings.model_fields)}"

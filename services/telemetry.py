@@ -8,6 +8,7 @@ from typing import Literal
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from capture.events import Fault
 from services.health import Health
 from services.stream.outcome import DeadLetter, Outcome, Skip
 
@@ -16,10 +17,32 @@ LogFormat = Literal["auto", "json", "console"]
 MetricName = Literal[
     "evalratchet_records_total",  # records a stage decided about, by stage, outcome and reason
     "evalratchet_last_progress_seconds",  # when a stage's loop last turned, seconds since the epoch
+    "evalratchet_requests_total",  # requests answered, by route (or `other`) and status
+    "evalratchet_items_total",  # what clients sent, by kind, outcome and reason
+    "evalratchet_redactions_total",  # what was taken out of traces, by kind
+    "evalratchet_failures_total",  # failures found, by project and fault
+    "evalratchet_scorer_errors_total",  # scorers that could not say anything, by project and scorer
+    "evalratchet_archive_bytes",  # what the archive takes on the disk, looked at every ten minutes
+]
+
+ItemKind = Literal["trace", "span", "log_record", "feedback"]
+
+ItemReason = Literal[
+    "",  # it was accepted
+    "invalid",  # it could be read and cannot be taken
+    "too_large",  # more bytes than a trace may have
+    "forbidden",  # the key is of another project
+    "conflict",  # its Idempotency-Key was used for something else
 ]
 
 _RECORDS: MetricName = "evalratchet_records_total"
 _PROGRESS: MetricName = "evalratchet_last_progress_seconds"
+_REQUESTS: MetricName = "evalratchet_requests_total"
+_ITEMS: MetricName = "evalratchet_items_total"
+_REDACTIONS: MetricName = "evalratchet_redactions_total"
+_ARCHIVE: MetricName = "evalratchet_archive_bytes"
+_FAILURES: MetricName = "evalratchet_failures_total"
+_SCORER_ERRORS: MetricName = "evalratchet_scorer_errors_total"
 
 
 def configure_logging(log_format: LogFormat, level: str) -> None:
@@ -74,6 +97,59 @@ class Metrics:
             ["stage"],
             registry=self.registry,
         )
+
+        self._requests = Counter(
+            _REQUESTS, "Requests answered", ["route", "status"], registry=self.registry
+        )
+        self._by_route: dict[tuple[str, int], Counter] = {}
+        self._items = Counter(
+            _ITEMS, "What clients sent", ["kind", "outcome", "reason"], registry=self.registry
+        )
+        self._redactions = Counter(
+            _REDACTIONS, "What was taken out of traces", ["kind"], registry=self.registry
+        )
+
+        self._archive = Gauge(
+            _ARCHIVE, "What the archive takes on the disk, in bytes", registry=self.registry
+        )
+        self._failures = Counter(
+            _FAILURES, "Failures found", ["project", "fault"], registry=self.registry
+        )
+        self._scorer_errors = Counter(
+            _SCORER_ERRORS,
+            "Scorers that could not say anything about a trace",
+            ["project", "scorer"],
+            registry=self.registry,
+        )
+
+    def show_archive(self, size: int) -> None:
+        """Show how much the archive keeps."""
+        self._archive.set(size)
+
+    def count_failure(self, project: str, fault: Fault) -> None:
+        """Count a failure that goes to `failures`."""
+        self._failures.labels(project, fault).inc()
+
+    def count_scorer_error(self, project: str, scorer: str) -> None:
+        """Count a scorer, by its name and version, that raised or gave no usable answer."""
+        self._scorer_errors.labels(project, scorer).inc()
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count an answer. `route` is one of a closed set; 499 is a client that went away."""
+        counter = self._by_route.get((route, status))
+        if counter is None:  # looking labels up costs as much as counting
+            counter = self._by_route[route, status] = self._requests.labels(route, str(status))
+        counter.inc()
+
+    def count_redactions(self, kind: str, number: int) -> None:
+        """Count what redaction took out. `kind` is built in, or the name of a policy's pattern."""
+        self._redactions.labels(kind).inc(number)
+
+    def count_items(self, kind: ItemKind, reason: ItemReason, number: int) -> None:
+        """Count items that were accepted (no reason) or rejected."""
+        if number:
+            outcome = "rejected" if reason else "accepted"
+            self._items.labels(kind, outcome, reason).inc(number)
 
     def stage(self, name: str) -> "StageMetrics":
         """The metrics of one stage's loop."""

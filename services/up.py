@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import structlog
 
@@ -11,12 +11,12 @@ from services.alone import alone
 from services.collector import Collector
 from services.embedder import WorkerEmbedder
 from services.errors import Halted
+from services.guarding import connection_limits, remembering
 from services.health import Health
 from services.http.app import create_capture_app
 from services.http.server import serve
 from services.http.state import create_state_app
 from services.patience import Stopped, patiently
-from services.redaction import Redaction
 from services.settings import Settings, mask_url
 from services.store.open import open_store
 from services.stream.loop import Loop
@@ -24,7 +24,7 @@ from services.stream.open import open_stream
 from services.stream.port import TopicSettings
 from services.stream.topics import Topics
 from services.telemetry import Metrics
-from services.wiring import Parts, ServiceName, loops_of
+from services.wiring import Parts, ServiceName, examiner_of, loops_of, redaction_of
 
 log = structlog.get_logger()
 
@@ -46,6 +46,7 @@ async def run_services(
     Raises:
         services.alone.AlreadyRunning: on the embedded stream, another process runs one of the services.
         Unavailable: the address to listen on is taken.
+        services.settings.SettingsError: other machines reach it and there is no API key.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,7 +66,9 @@ async def _opened(
     """Stream, store and embedder, waiting for those that are not there yet. Raises `Stopped`."""
     stream, store = open_stream(settings), open_store(settings)
     embedder = WorkerEmbedder(settings.embedding_model, threads=settings.embedding_threads)
-    parts = Parts(settings, stream, store, Metrics(), embedder)
+    metrics = Metrics()
+    examiner = examiner_of(settings, store, metrics)
+    parts = Parts(settings, stream, store, metrics, embedder, examiner)
     try:
         for start in (store.start, stream.start):
             await patiently(start, stop=stop, log=log)
@@ -75,7 +78,7 @@ async def _opened(
             embedder.start()
         yield parts
     finally:
-        for close in (embedder.close, stream.close, store.close):
+        for close in (embedder.close, examiner.close, stream.close, store.close):
             try:
                 await asyncio.wait_for(close(), _STOP_SECONDS)
             except Exception as error:  # noqa: BLE001 - the others are to be closed all the same
@@ -104,6 +107,7 @@ async def _run(
     ended = asyncio.create_task(asyncio.wait(working, return_when=asyncio.FIRST_EXCEPTION))
     await asyncio.wait([told, ended, *serving], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    health.stop()
     stop.set()
     await asyncio.gather(*serving)  # what was accepted is answered before the stream closes
     for loop in loops:
@@ -141,42 +145,66 @@ async def _serving(
 ) -> list[asyncio.Task[None]]:
     """The HTTP side, listening when this returns: capture's, or only the process's own state.
 
-    Raises `Unavailable` when the address is taken.
+    Raises:
+        Unavailable: the address is taken.
+        services.settings.SettingsError: other machines reach it and there is no API key.
     """
     settings = parts.settings
     if "capture" in names:
         topics = Topics(settings.topic_prefix)
+        redaction = redaction_of(parts)
+        redaction.start()
         collector = Collector(
             parts.stream,
-            Redaction(),
+            redaction,
             topic=topics.traces(),
             max_message_bytes=topics.max_message_bytes(settings.max_trace_bytes),
         )
-        app = create_capture_app(collector, settings, metrics=parts.metrics)
-        listen = settings.listen
+        known = await remembering(settings, parts.store, parts.clock)
+        chores = [asyncio.create_task(known.ring.keep_fresh(stop), name="keys")]
+        app = create_capture_app(collector, settings, metrics=parts.metrics, remembering=known)
+        listen, closing = settings.listen, redaction.close
     elif settings.metrics_listen is not None:
-        app, listen = create_state_app(parts.metrics), settings.metrics_listen
+        app, listen, chores = create_state_app(parts.metrics), settings.metrics_listen, []
+        closing = None
     else:
         return []
     listening = asyncio.Event()
+    limits = connection_limits(settings)
     serving = asyncio.create_task(
-        serve(app, listen, stop, on_started=lambda _: listening.set()), name="http"
+        serve(app, listen, stop, on_started=lambda _: listening.set(), limits=limits), name="http"
     )
     started = asyncio.create_task(listening.wait())
     await asyncio.wait([serving, started], return_when=asyncio.FIRST_COMPLETED)
     started.cancel()
     if serving.done():
-        await serving  # raises what kept it from listening
-    return [serving]
+        stop.set()
+        await asyncio.gather(serving, *chores)  # raises what kept it from listening
+    if closing is not None:
+        chores.append(asyncio.create_task(_after(serving, closing), name="redaction"))
+    return [serving, *chores]
+
+
+async def _after(serving: "asyncio.Task[None]", close: Callable[[], Awaitable[None]]) -> None:
+    """Close what answers are made with, once the last is given."""
+    await asyncio.wait([serving])
+    await close()
 
 
 async def _expire(parts: Parts) -> None:
-    """Delete archived traces that are older than the retention, now and then."""
+    """Delete what is older than the retention, and put the archive in order, now and then."""
+    archive = parts.store.archive
     while True:
-        before = parts.clock_ms() - parts.settings.retention_ms
+        now = parts.clock_ms()
+        before = now - parts.settings.retention_ms
         try:
-            while await parts.store.archive.expire(before_ms=before, limit=_EXPIRY_CHUNK):
-                pass  # the next chunk
+            await archive.expire(now_ms=now, before_ms=before, limit=_EXPIRY_CHUNK)
+            await archive.rejoin(now_ms=now, due_ms=now)
+            parts.metrics.show_archive((await parts.store.traces.size()).bytes)
+            while await parts.store.idempotency.expire(before_ms=before, limit=_EXPIRY_CHUNK):
+                pass
+            while await parts.store.judgements.expire(before_ms=before, limit=_EXPIRY_CHUNK):
+                pass
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
             log.warning("expiry_put_off", why=repr(error))
         await asyncio.sleep(_EXPIRY_SECONDS)

@@ -11,8 +11,13 @@ from services.deduper import Deduper, Embedder
 from services.examiner import ScorerExaminer
 from services.grader import Grader
 from services.intake import Intake
+from services.judge.client import ModelClient
+from services.judge.judge import Judge
+from services.names import WorkerNames
+from services.own_scorers import OwnScorers
 from services.policy import Policies
 from services.promoter import Promoter
+from services.redaction import Redaction
 from services.scorer import Scoring
 from services.settings import Settings
 from services.settling import Settling
@@ -39,6 +44,7 @@ class Parts(msgspec.Struct, frozen=True):
     store: Store
     metrics: Metrics
     embedder: Embedder
+    examiner: ScorerExaminer = ScorerExaminer()
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def clock_ms(self) -> int:
@@ -59,11 +65,53 @@ def loops_of(service: ServiceName, parts: Parts) -> Sequence[Loop]:
     return [_loop(parts, "promoter", Promoter(parts.store.cases, policies, clock=parts.clock))]
 
 
+def examiner_of(settings: Settings, store: Store, metrics: Metrics | None = None) -> ScorerExaminer:
+    """What asks scorers: those that only think, the worker for Python, and the judge."""
+    client = None
+    if settings.judge_url is not None and settings.judge_model is not None:
+        key = settings.judge_api_key
+        client = ModelClient(
+            settings.judge_url,
+            model=settings.judge_model,
+            api_key=None if key is None else key.get_secret_value(),
+            timeout_seconds=settings.judge_timeout_seconds,
+            concurrency=settings.judge_concurrency,
+        )
+    judge = Judge(client, store.judgements, clock_ms=lambda: time.time_ns() // 1_000_000)
+    if metrics is None:
+        return ScorerExaminer(OwnScorers(), judge)
+    return ScorerExaminer(OwnScorers(), judge, on_problem=metrics.count_scorer_error)
+
+
+def redaction_of(parts: Parts) -> Redaction:
+    """What takes personal data out of all that capture is sent."""
+    settings = parts.settings
+    key, model = settings.redaction_key, settings.redaction_ner
+    return Redaction(
+        Policies(parts.store.policies),
+        parts.store.secrets,
+        key=None if key is None else key.get_secret_value().encode(),
+        names=None if model is None else WorkerNames(model),
+        on_redacted=parts.metrics.count_redactions,
+    )
+
+
 def _capture_loops(parts: Parts, policies: Policies) -> Sequence[Loop]:
     settings, archive = parts.settings, parts.store.archive
-    intake = Intake(archive, settle_seconds=settings.settle_seconds, clock_ms=parts.clock_ms)
-    settling = Settling(archive, Topics(settings.topic_prefix).traces(), clock_ms=parts.clock_ms)
-    scoring = Scoring(policies, ScorerExaminer(), clock=parts.clock, on_failed=settling.failed)
+    times = {
+        "settle_seconds": settings.settle_seconds,
+        "settle_max_seconds": settings.settle_max_seconds,
+    }
+    intake = Intake(archive, clock_ms=parts.clock_ms, **times)
+    topic = Topics(settings.topic_prefix).traces()
+    settling = Settling(archive, topic, clock_ms=parts.clock_ms, **times)
+    scoring = Scoring(
+        policies,
+        parts.examiner,
+        clock=parts.clock,
+        on_verdict=settling.found,
+        on_failure=parts.metrics.count_failure,
+    )
     return [
         _loop(parts, "scorer", intake, gather_seconds=_GATHER_SECONDS),
         _loop(parts, "scorer", scoring, source=settling),

@@ -133,7 +133,17 @@ def postgres_url(postgres: Any, spare_databases: list[str]) -> Iterator[str]:
     tables = reversed(metadata.sorted_tables)
     emptied = "; ".join(f"DELETE FROM {table.name}" for table in tables)  # noqa: S608 - our names
     postgres.sql(f"SET session_replication_role = replica; {emptied}", name)  # no foreign keys
+    postgres.sql(_DROP_CHUNKS, name)
     spare_databases.append(url)
+
+
+_DROP_CHUNKS = """
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE tablename ~ '^trace_(piece|span)_[0-9]+$' LOOP
+        EXECUTE format('DROP TABLE %I', name);
+    END LOOP;
+END $$
+"""  # the archive makes these itself
 
 
 def _in_thread(work: Coroutine[Any, Any, None]) -> None:

@@ -9,5 +9,7 @@ CONVENTION = Convention(
         "session": ("gcp.vertex.agent.session_id",),
         "arguments": ("gcp.vertex.agent.tool_call_args",),
         "result": ("gcp.vertex.agent.tool_response",),
+        "tools": ("gcp.vertex.agent.llm_request#config",),
+        "finish_reason": ("gcp.vertex.agent.llm_response#finish_reason",),
     },
 )

@@ -1,28 +1,22 @@
 """Langfuse's SDKs and server: https://langfuse.com/integrations/native/opentelemetry."""
 
-from capture.conventions.shape import Attributes, Convention, Kind
-
-_KINDS: dict[str, Kind] = {
-    "generation": "llm",
-    "tool": "tool",
-    "retriever": "retrieval",
-    "embedding": "embedding",
-    "agent": "agent",
-    "chain": "chain",
-}
-
-
-def _kind(attributes: Attributes) -> Kind | None:
-    return _KINDS.get(str(attributes.get("langfuse.observation.type")).lower())
-
+from capture.conventions.shape import Convention, one_of
 
 CONVENTION = Convention(
     fields={
         "input": ("langfuse.observation.input", "langfuse.trace.input", "input"),
         "output": ("langfuse.observation.output", "langfuse.trace.output", "output"),
         "model": ("langfuse.observation.model.name",),
-        "tokens_in": ("langfuse.observation.usage_details#input",),
-        "tokens_out": ("langfuse.observation.usage_details#output",),
+        "tokens_in": (
+            "langfuse.observation.usage_details#input",
+            "langfuse.observation.usage_details#prompt_tokens",
+            "langfuse.observation.usage_details#input_tokens",
+        ),
+        "tokens_out": (
+            "langfuse.observation.usage_details#output",
+            "langfuse.observation.usage_details#completion_tokens",
+            "langfuse.observation.usage_details#output_tokens",
+        ),
         "cost": ("langfuse.observation.cost_details#total",),
         "session": ("langfuse.session.id",),
         "user": ("langfuse.user.id",),
@@ -31,5 +25,19 @@ CONVENTION = Convention(
         "error_message": ("langfuse.observation.status_message",),
         "error_level": ("langfuse.observation.level",),
     },
-    kind=_kind,
+    bulky=frozenset({"langfuse.internal.as_root", "langfuse.internal.is_app_root"}),
+    kinds={
+        "langfuse.observation.type": one_of(
+            {
+                "generation": "llm",
+                "tool": "tool",
+                "retriever": "retrieval",
+                "embedding": "embedding",
+                "agent": "agent",
+                "chain": "chain",
+                "guardrail": "chain",
+                "evaluator": "chain",
+            }
+        )
+    },
 )

@@ -31,15 +31,18 @@ _RESULTS = frozenset(
         "functionresponse",
     }
 )
-_WRAPPED_PARTS = frozenset(
-    {"function_call", "functionCall", "function_response", "functionResponse"}
-)
+_WRAPPED_CALLS = ("function_call", "functionCall", "toolUse")  # Gemini, OpenAI; Amazon Bedrock
+_WRAPPED_RESULTS = ("function_response", "functionResponse", "toolResult")
+_WRAPPED_PARTS = frozenset({*_WRAPPED_CALLS, *_WRAPPED_RESULTS, "reasoningContent"})
 _REASONING = frozenset({"reasoning", "thinking"})
+_CALL_IDS = ("tool_call_id", "call_id", "toolCallId", "toolUseId", "tool_use_id", "id")
 _WRAPPERS = (
     "messages",
     "contents",
     "choices",
     "candidates",
+    "generations",  # LangChain's answer
+    "all_messages",
     "output",
     "input",
     "message",
@@ -54,7 +57,7 @@ def steps_of(value: Any, depth: int = 0) -> list[Step] | None:
     if depth > _DEEPEST:
         return None
     if isinstance(value, list):
-        found = [steps_of(item, depth + 1) for item in value if not isinstance(item, str)]
+        found = [steps_of(item, depth + 1) for item in value if isinstance(item, (dict, list))]
         recognised = [steps for steps in found if steps is not None]
         return [step for steps in recognised for step in steps] if recognised else None
     if not isinstance(value, dict):
@@ -141,8 +144,9 @@ def _message(message: dict[str, Any]) -> Iterator[Step]:
     texts: list[str] = []
     others: list[Step] = []
     for part in parts:
-        step = _part(part, message)
-        if step is not None:
+        if (text := _plain_text(part)) is not None:
+            texts.append(text)
+        elif (step := _part(part, message)) is not None:
             others.append(step)
         elif text := text_of(_unwrapped(part)):
             texts.append(text)
@@ -155,6 +159,14 @@ def _message(message: dict[str, Any]) -> Iterator[Step]:
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call := decoded(call), dict):
             yield _call(call.get("tool_call", call))
+
+
+def _plain_text(part: Any) -> str | None:
+    """The text of a part that is plainly one, as most are; None says nothing."""
+    if isinstance(part, dict) and part.get("type") == "text":
+        text = part.get("content") or part.get("text")
+        return text if isinstance(text, str) and text[:1] != "[" else None
+    return None
 
 
 def _returned(content: Any, message: dict[str, Any]) -> Step:
@@ -183,14 +195,29 @@ def _part(part: Any, message: dict[str, Any]) -> Step | None:
     if not isinstance(part, dict):
         return None
     name = str(part.get("type")).lower()
-    call = part.get("function_call", part.get("functionCall"))
-    result = part.get("function_response", part.get("functionResponse"))
-    if isinstance(call, dict) or name in _CALLS or isinstance(part.get("function"), dict):
-        return _call(call if isinstance(call, dict) else part)
-    if isinstance(result, dict) or name in _RESULTS:
-        return _result(result if isinstance(result, dict) else part, message)
+    # The form of the GenAI conventions, and Anthropic's, is told by its type alone.
+    whole = name in _CALLS and "name" in part
+    if not whole and (step := _wrapped_part(part, message)) is not None:
+        return step
+    if name in _CALLS or isinstance(part.get("function"), dict):
+        return _call(part)
+    if name in _RESULTS:
+        return _result(part, message)
     if name in _REASONING:
         return Step(type="reasoning", content=text_of(part) or text_of(part.get("thinking")))
+    return None
+
+
+def _wrapped_part(part: dict[str, Any], message: dict[str, Any]) -> Step | None:
+    """A part whose kind is the name of what is in it (Gemini, Amazon Bedrock)."""
+    for key in _WRAPPED_CALLS:
+        if isinstance(call := part.get(key), dict):
+            return _call(call)
+    for key in _WRAPPED_RESULTS:
+        if isinstance(result := part.get(key), dict):
+            return _result(result, message)
+    if isinstance(thought := part.get("reasoningContent"), dict):
+        return Step(type="reasoning", content=text_of(thought.get("reasoningText")))
     return None
 
 
@@ -210,17 +237,17 @@ def _call(call: Any) -> Step:
     return Step(
         type="tool_call",
         name=_name(inner.get("name", inner.get("toolName"))),
-        call_id=identifier(call.get("call_id", call.get("toolCallId", call.get("id")))),
+        call_id=identifier(next((call[k] for k in _CALL_IDS if call.get(k)), None)),
         arguments=_content(arguments),
     )
 
 
 def _result(part: dict[str, Any], message: dict[str, Any]) -> Step:
-    ids = (part.get(key) for key in ("tool_call_id", "tool_use_id", "call_id", "toolCallId", "id"))
+    ids = (part.get(key) for key in _CALL_IDS)
     call_id = next((one for one in ids if one), message.get("tool_call_id"))
     keys = ("response", "result", "output", "content")
     result = next((part[key] for key in keys if part.get(key) is not None), None)
-    failed = part.get("is_error") or part.get("isError")
+    failed = part.get("is_error") or part.get("isError") or part.get("status") == "error"
     return Step(
         type="tool_result",
         name=_name(part.get("name", part.get("toolName", message.get("name")))),
@@ -230,8 +257,23 @@ def _result(part: dict[str, Any], message: dict[str, Any]) -> Step:
     )
 
 
+def returned_by_tool(value: Any) -> Any:
+    """What a tool returned, out of LangChain's message around it."""
+    value = decoded(value)
+    if not isinstance(value, dict):
+        return value
+    for wrapper in ("output", "data", "kwargs"):
+        inner = value.get(wrapper)
+        if isinstance(inner, dict) and inner.get("type") == "tool" and "content" in inner:
+            return _content(inner["content"])
+    is_message = value.get("type") == "tool" and "tool_call_id" in value and "content" in value
+    return _content(value["content"]) if is_message else value
+
+
 def identifier(value: Any) -> str | None:
     """An id as text; of several, the last, which is the most specific."""
+    if value is None or (isinstance(value, str) and value[:1].isalnum()):
+        return value and value[:256]
     value = decoded(value)
     if isinstance(value, list):
         value = value[-1] if value else None

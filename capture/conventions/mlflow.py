@@ -1,24 +1,6 @@
 """MLflow tracing: values are JSON in strings. https://mlflow.org/docs/latest/genai/tracing/."""
 
-from capture.conventions.shape import Attributes, Convention, Kind, decoded
-
-_KINDS: dict[str, Kind] = {
-    "LLM": "llm",
-    "CHAT_MODEL": "llm",
-    "TOOL": "tool",
-    "RETRIEVER": "retrieval",
-    "RERANKER": "retrieval",
-    "EMBEDDING": "embedding",
-    "AGENT": "agent",
-    "CHAIN": "chain",
-    "WORKFLOW": "chain",
-    "TASK": "chain",
-}
-
-
-def _kind(attributes: Attributes) -> Kind | None:
-    return _KINDS.get(str(decoded(attributes.get("mlflow.spanType"))).upper())
-
+from capture.conventions.shape import Convention, one_of
 
 CONVENTION = Convention(
     fields={
@@ -30,7 +12,30 @@ CONVENTION = Convention(
         "cost": ("mlflow.llm.cost#total_cost",),
         "session": ("mlflow.trace.session",),
         "user": ("mlflow.trace.user",),
+        "tools": ("mlflow.chat.tools",),
     },
-    bulky=frozenset({"mlflow.chat.tools", "mlflow.traceRequestId", "mlflow.spanFunctionName"}),
-    kind=_kind,
+    bulky=frozenset(
+        {
+            "mlflow.traceRequestId",
+            "mlflow.spanFunctionName",
+            "mlflow.spanStartTimeNs",
+            "mlflow.message.format",
+        }
+    ),
+    kinds={
+        "mlflow.spanType": one_of(
+            {
+                "llm": "llm",
+                "chat_model": "llm",
+                "tool": "tool",
+                "retriever": "retrieval",
+                "reranker": "retrieval",
+                "embedding": "embedding",
+                "agent": "agent",
+                "chain": "chain",
+                "workflow": "chain",
+                "task": "chain",
+            }
+        )
+    },
 )

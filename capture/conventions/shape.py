@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from capture.depth import too_deep
+from capture.depth import DEEPEST, too_deep
 from capture.malformed import UNREADABLE
 
 Kind = Literal["llm", "tool", "retrieval", "agent", "chain", "embedding"]
@@ -31,12 +31,16 @@ Field = Literal[
     "error_type",
     "error_message",
     "error_level",  # ERROR, where a convention has levels
+    "tools",  # what the model was offered, in any form
+    "finish_reason",  # why the model stopped
 ]
 
 Attributes = Mapping[str, Any]
+KindOf = Callable[[Any], Kind | None]
+"""What a span stands for, by the value of an attribute."""
 
 _DEEPEST_FAMILY = 16  # parts of a flattened name; the longest in use has nine
-_LONGEST_JSON = 4_000_000  # characters; a longer text is taken as it is
+LONGEST_JSON = 4_000_000  # characters; a longer text is taken as it is
 
 
 class Convention(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,34 +54,42 @@ class Convention(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[Field, tuple[str, ...]]
     prefixes: tuple[str, ...] = ()
     bulky: frozenset[str] = frozenset()
-    kind: Callable[[Attributes], Kind | None] = lambda _: None
+    kinds: dict[str, KindOf] = {}
+    """Attributes that say what a span stands for."""
 
 
-def value_at(attributes: Attributes, name: str) -> Any:
-    """The value under a name as `Convention` writes it, JSON in strings decoded; None if absent."""
-    if name.endswith(".*"):
-        return unflattened(attributes, name[:-1])
-    attribute, _, key = name.partition("#")
-    value = attributes.get(attribute)
-    if value is None:
-        return None
-    value = decoded(value)
-    if key:
-        return value.get(key) if isinstance(value, dict) else None
-    return None if value in ("None", "null") else value
+def one_of(kinds: Mapping[str, Kind]) -> KindOf:
+    """The kind that a word stands for, whatever its case, JSON or not."""
+
+    def kind_of(value: Any) -> Kind | None:
+        if not isinstance(value, str):
+            return None
+        if (kind := kinds.get(value)) is not None:
+            return kind
+        word = decoded(value)
+        return kinds.get(word.lower()) if isinstance(word, str) else None
+
+    return kind_of
+
+
+def always(kind: Kind) -> KindOf:
+    """The kind of every span that has the attribute."""
+    return lambda _: kind
 
 
 def decoded(value: Any) -> Any:
     """A string that holds a JSON object, array or string as what it holds; lists item by item."""
     if isinstance(value, str):
-        if value[:1] in ("{", "[", '"') and len(value) <= _LONGEST_JSON:
+        if value[:1] in ("{", "[", '"') and len(value) <= LONGEST_JSON:
             try:
                 found = msgspec.json.decode(value)
             except UNREADABLE:
                 return value
-            return value if too_deep(found) else found
+            # Text with few brackets cannot nest deeply: most is never walked.
+            shallow = value.count("{") + value.count("[") <= DEEPEST
+            return found if shallow or not too_deep(found) else value
         return value
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(item, str) for item in value):
         return [decoded(item) if isinstance(item, str) else item for item in value]
     return value
 

@@ -1,25 +1,9 @@
-"""OpenLLMetry (Traceloop), whose model spans are the older GenAI form and read there."""
+"""OpenLLMetry (Traceloop), whose model spans are the GenAI forms and read there.
 
-from capture.conventions.shape import Attributes, Convention, Kind
+https://github.com/traceloop/openllmetry/tree/main/packages/opentelemetry-semantic-conventions-ai.
+"""
 
-_KINDS: dict[str, Kind] = {
-    "workflow": "chain",
-    "task": "chain",
-    "agent": "agent",
-    "tool": "tool",
-}
-_REQUESTS: dict[str, Kind] = {
-    "chat": "llm",
-    "completion": "llm",
-    "embedding": "embedding",
-    "rerank": "retrieval",
-}
-
-
-def _kind(attributes: Attributes) -> Kind | None:
-    said = _KINDS.get(str(attributes.get("traceloop.span.kind")))
-    return said or _REQUESTS.get(str(attributes.get("llm.request.type")))
-
+from capture.conventions.shape import Convention, one_of
 
 CONVENTION = Convention(
     fields={
@@ -33,8 +17,19 @@ CONVENTION = Convention(
             "traceloop.association.properties.conversation_id",
             "traceloop.association.properties.chat_id",
         ),
-        "user": ("traceloop.association.properties.user_id",),
+        "user": ("traceloop.association.properties.user_id", "llm.user"),
+        "tools": ("llm.request.functions.*",),
+        "finish_reason": ("llm.response.finish_reason", "llm.response.stop_reason"),
     },
-    prefixes=("llm.request.functions.",),
-    kind=_kind,
+    prefixes=("llm.request.functions.", "llm.usage."),
+    kinds={
+        "traceloop.span.kind": one_of(
+            {"workflow": "chain", "task": "chain", "agent": "agent", "tool": "tool"}
+        ),
+        "llm.request.type": one_of(
+            {"chat": "llm", "completion": "llm", "embedding": "embedding", "rerank": "retrieval"}
+        ),
+        # A vector store's span: chroma, qdrant, pinecone, milvus, ...
+        "db.vector.query.top_k": lambda _: "retrieval",
+    },
 )

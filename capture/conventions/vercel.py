@@ -1,14 +1,20 @@
-"""The Vercel AI SDK, 3 to 6: https://ai-sdk.dev/docs/ai-sdk-core/telemetry."""
+"""The Vercel AI SDK, 3 to 6: https://ai-sdk.dev/docs/ai-sdk-core/telemetry.
 
-from capture.conventions.shape import Attributes, Convention, Kind
+From 7 on its spans have the GenAI conventions' names (package @ai-sdk/otel).
+"""
+
+from typing import Any
+
+from capture.conventions.shape import Convention, Kind
 
 
-def _kind(attributes: Attributes) -> Kind | None:
-    operation = attributes.get("ai.operationId")
+def _kind(operation: Any) -> Kind | None:
     if not isinstance(operation, str) or not operation.startswith("ai."):
         return None
     if operation == "ai.toolCall":
         return "tool"
+    if operation.startswith("ai.rerank"):
+        return "retrieval"
     return "embedding" if operation.startswith("ai.embed") else "llm"
 
 
@@ -27,8 +33,11 @@ CONVENTION = Convention(
         "call_id": ("ai.toolCall.id",),
         "arguments": ("ai.toolCall.args",),
         "result": ("ai.toolCall.result",),
+        "documents": ("ai.ranking",),
+        "tools": ("ai.prompt.tools",),
+        "finish_reason": ("ai.response.finishReason", "ai.finishReason"),
     },
-    prefixes=("ai.prompt.", "ai.request.headers."),
-    bulky=frozenset({"ai.response.providerMetadata", "ai.schema"}),
-    kind=_kind,
+    prefixes=("ai.prompt.", "ai.request.headers.", "ai.usage."),
+    bulky=frozenset({"ai.response.providerMetadata", "ai.schema", "ai.documents"}),
+    kinds={"ai.operationId": _kind},
 )

@@ -4,7 +4,7 @@ Ids are hexadecimal, 64-bit integers are numbers or strings, enumerations number
 any field may be null: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -102,11 +102,11 @@ def decode_json(body: bytes, *, header_project: str | None, max_bytes: int) -> D
     """
     try:
         request = _request_decoder.decode(body)
+        keys = list(_keys_decoder.decode(body)) if request.resource_spans is None else []
     except UNREADABLE as error:
         message = f"The body is not an OTLP/JSON trace request: {json_trouble(error, body)}"
         raise Malformed(message) from error
-    if request.resource_spans is None:
-        _refuse_other_objects(body)
+    _refuse_other_objects(keys)
     decoded = gather(_spans(request), header_project=header_project, max_bytes=max_bytes)
     if not decoded.pieces and not decoded.rejected and b'_spans"' in body:
         message = "No spans found: OTLP/JSON names fields in lowerCamelCase, e.g. resourceSpans"
@@ -114,9 +114,8 @@ def decode_json(body: bytes, *, header_project: str | None, max_bytes: int) -> D
     return decoded
 
 
-def _refuse_other_objects(body: bytes) -> None:
+def _refuse_other_objects(keys: Sequence[str]) -> None:
     """An object with anything in it but no spans is not the empty request it would pass for."""
-    keys = list(_keys_decoder.decode(body))
     for key in keys:
         kind = {
             "resourceLogs": "logs",

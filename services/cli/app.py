@@ -1,6 +1,7 @@
 """The commands as they are typed, with their help. What each does is loaded when it runs."""
 # ruff: noqa: PLC0415 - `--help` must not wait for what another command needs
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,7 +10,7 @@ from services.cli import groups
 from services.cli.problem import Guarded
 from services.cli.teaching import command, epilog
 
-Service = Literal["capture", "dedup", "grade", "promote"]
+Service = Literal["capture", "dedup", "grade", "promote", "sidecar"]
 
 app = typer.Typer(
     cls=Guarded,
@@ -73,10 +74,15 @@ def serve(
 
     Start as many of each as needed; they share the work. The store is not migrated:
     run `evalratchet db upgrade` (and `evalratchet topics apply` for Kafka) before.
-    """
-    from services.cli.running import run_one
 
-    run_one(service)
+    `sidecar` runs beside an app: it takes what capture takes, and keeps it on disk while Kafka is away.
+    """
+    from services.cli.running import run_beside_an_app, run_one
+
+    if service == "sidecar":
+        run_beside_an_app()
+    else:
+        run_one(service)
 
 
 @command(
@@ -113,6 +119,76 @@ def send(
     from services.cli.send import send_files
 
     send_files(files, url=url, project=project, wait=wait, timeout=timeout, as_json=as_json)
+
+
+@command(
+    app,
+    "evalratchet rescore support --since 24h --dry-run",
+    "evalratchet rescore support --trace 4f28115818e3",
+)
+def rescore(
+    project: Annotated[str, typer.Argument(help="The project.")],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only traces that got something since: 90m, 24h, 7d. Default: all."
+        ),
+    ] = None,
+    trace: Annotated[str | None, typer.Option(metavar="ID", help="Only this trace.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show which would newly fail, and why.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score archived traces once more, with the policy in force.
+
+    For when the policy changed, and for traces that a judge or a scorer in Python could not be asked
+    about at the time. The traces become due again and take the ordinary way; a trace that failed
+    before does not become a second failure. With --dry-run the scorers are asked here, judges included.
+    """
+    from services.cli.rescore import rescore as run
+
+    run(project, since=since, trace_id=trace, dry_run=dry_run, as_json=as_json)
+
+
+@command(
+    app,
+    "evalratchet redact --dry-run traces.jsonl",
+    "evalratchet redact traces.jsonl --output clean.jsonl",
+)
+def redact(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files to look at; - is standard input.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be taken out, write nothing.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the traces without it, as JSON lines."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            help="For OTLP: the project, whatever the file says. Native traces name theirs."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what redaction takes out of traces: by kind, where, and what takes its place.
+
+    Nothing is sent. The policy is that of each trace's project in the store, or the defaults where
+    there is no store. What was found is shown masked: its first two characters and its length.
+    """
+    from services.cli.redact import redact_files
+
+    redact_files(
+        files,
+        project=project,
+        dry_run=dry_run,
+        output=None if dry_run else output,
+        as_json=as_json,
+    )
 
 
 @command(app, "evalratchet status", "evalratchet status --wait --timeout 60 --json")

@@ -1,5 +1,6 @@
 """`patterns list` and `patterns show`."""
 
+from capture.events import Fault
 from services.cli.cases import EVERYTHING, TABLE_ROWS
 from services.cli.known import check_beginning, check_project
 from services.cli.opened import effective_settings, opened_store, run
@@ -11,21 +12,24 @@ from services.store.open import Store
 _SHOWN_MEMBERS = 20
 
 
-def list_patterns(*, project: str | None, limit: int | None, as_json: bool) -> None:
+def list_patterns(
+    *, project: str | None, fault: Fault | None, limit: int | None, as_json: bool
+) -> None:
     """Print patterns, the most frequent first."""
     asked = limit or (EVERYTHING if as_json else TABLE_ROWS)
-    rows, more = run(_list(project, asked))
+    rows, more = run(_list(project, fault, asked))
     if as_json:
         print_json([full(row) for row in rows])
         return
     if not rows:
-        note("There are no patterns yet.")
+        note("There are no patterns yet." if fault is None else f"No pattern has fault {fault}.")
         return
-    columns = ["pattern", "seen", "first", "last", "project", "text"]
+    columns = ["pattern", "seen", "fault", "first", "last", "project", "text"]
     cells = [
         [
             row.pattern_id,
             str(row.occurrences),
+            row.fault,
             when(row.first_failed_at),
             when(row.last_failed_at),
             row.project,
@@ -50,6 +54,7 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
             ("pattern", row.pattern_id),
             ("project", row.project),
             ("seen", times(row.occurrences)),
+            ("fault", row.fault),
             ("first", when(row.first_failed_at)),
             ("last", when(row.last_failed_at)),
             ("embedding", row.embedding_space),
@@ -103,10 +108,12 @@ async def find_pattern(store: Store, pattern_id: str, project: str | None = None
     return found[0]
 
 
-async def _list(project: str | None, limit: int) -> tuple[list[PatternRow], bool]:
+async def _list(
+    project: str | None, fault: Fault | None, limit: int
+) -> tuple[list[PatternRow], bool]:
     async with opened_store(effective_settings()) as store:
         await check_project(store, project)
-        rows = await store.reader.patterns(project=project, limit=limit + 1)
+        rows = await store.reader.patterns(project=project, limit=limit + 1, fault=fault)
         return list(rows[:limit]), len(rows) > limit
 
 

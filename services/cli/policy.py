@@ -7,19 +7,24 @@ from datetime import UTC, datetime
 import msgspec
 from rich.text import Text
 
+from capture.policy import Scorer
 from capture.trace import ProjectName
 from services.cli.opened import effective_settings, make_embedded_store, opened_store, run
 from services.cli.output import console, full, print_json, when
 from services.cli.policy_edit import Edit, edited, scorer_name
 from services.cli.problem import ExitCode, misused, note, refuse
+from services.cli.redact_policy import redaction_lines
 from services.policy import Policy, PolicyChange
 
+_LAST = {"severity": 1, "when": 2, "version": 3}  # in this order, after what the scorer bounds
+_LEFT_OUT = frozenset({"type", "name", "signal"})  # the scorer's own name says them
+_ALWAYS_SHOWN = frozenset({"severity", "below", "above", "above_ms", "sample"})
 _STYLES = {"+": "green", "-": "red"}
 
 
 def show_policy(project: str, *, as_json: bool) -> None:
     """Print the policy in force."""
-    _check_project_name(project)
+    check_project_name(project)
     version, policy = run(_current(project))
     if as_json:
         print_json({"project": project, "version": version, "policy": full(policy)})
@@ -31,7 +36,7 @@ def show_policy(project: str, *, as_json: bool) -> None:
 
 def show_history(project: str, *, as_json: bool) -> None:
     """Print every change, oldest first."""
-    _check_project_name(project)
+    check_project_name(project)
     changes = run(_history(project))
     if as_json:
         print_json([full(change) for change in changes])
@@ -47,7 +52,7 @@ def show_history(project: str, *, as_json: bool) -> None:
 
 def set_policy(project: str, edit: Edit, *, reason: str, by: str | None, dry_run: bool) -> None:
     """Change the policy and print the difference."""
-    _check_project_name(project)
+    check_project_name(project)
     if edit.empty:
         refuse(
             "Nothing was said to be changed.",
@@ -103,7 +108,8 @@ async def _history(project: str) -> list[PolicyChange]:
         return await store.policies.history(project)
 
 
-def _check_project_name(project: str) -> None:
+def check_project_name(project: str) -> None:
+    """Raise a `Problem` for what cannot be the name of a project."""
     try:
         msgspec.convert(project, ProjectName)
     except msgspec.ValidationError:
@@ -130,12 +136,11 @@ def _lines(policy: Policy) -> list[str]:
     """The policy, one setting a line."""
     lines = []
     for scorer in policy.scoring.scorers:
-        bounds = [
-            f"{name}={_value(value)}"
-            for name, value in msgspec.to_builtins(scorer).items()
-            if name not in {"type", "signal"}
-        ]
+        stated = [field for field in msgspec.structs.fields(scorer) if _is_shown(scorer, field)]
+        stated.sort(key=lambda field: _LAST.get(field.name, 0))
+        bounds = [f"{field.name}={_value(_plain(scorer, field.name))}" for field in stated]
         lines.append(f"scorer {scorer_name(scorer)} {' '.join(bounds)}")
+    lines += redaction_lines(policy.redaction)
     lines.append(f"dedup distance={policy.dedup.distance:g}")
     for number, rule in enumerate(policy.promotion.rules, start=1):
         parts = [
@@ -143,6 +148,21 @@ def _lines(policy: Policy) -> list[str]:
         ]
         lines.append(f"promotion rule {number}: {' '.join(parts)}")
     return lines
+
+
+def _is_shown(scorer: Scorer, field: msgspec.structs.FieldInfo) -> bool:
+    """Whether a field is worth a word: what it bounds and how severe it is, and what was chosen."""
+    if field.name in _LEFT_OUT or getattr(scorer, field.name) is None:
+        return False
+    value = getattr(scorer, field.name)
+    if field.default_factory is not msgspec.NODEFAULT:
+        return bool(value)
+    return field.name in _ALWAYS_SHOWN or value != field.default
+
+
+def _plain(scorer: Scorer, name: str) -> object:
+    plain: object = msgspec.to_builtins(getattr(scorer, name))
+    return plain
 
 
 def _value(value: object) -> str:

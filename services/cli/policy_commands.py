@@ -11,6 +11,7 @@ from services.cli.teaching import command
 ProjectArgument = Annotated[str, typer.Argument(help="The project.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Change = "The change"
+Redaction = "What is redacted"
 Signature = "Its signature"
 
 policy = typer.Typer(
@@ -25,6 +26,39 @@ def show_policy(project: ProjectArgument, as_json: JsonOption = False) -> None:
     from services.cli.policy import show_policy as run
 
     run(project, as_json=as_json)
+
+
+@command(
+    policy,
+    "evalratchet policy test support traces.jsonl",
+    "evalratchet policy test support traces.jsonl --file proposed.json",
+    name="test",
+)
+def test_policy(
+    project: ProjectArgument,
+    traces: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.jsonl", help="Traces, as `send` takes them; - is standard input."
+        ),
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Test this policy (JSON or TOML) instead."),
+    ] = None,
+    without_remote: Annotated[
+        bool,
+        typer.Option("--local-only", help="Leave out judges and scorers in Python."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which traces of a file would fail, by which scorer, and why. Nothing is sent or changed.
+
+    Whatever project the file names, the traces are tested as traces of this one.
+    """
+    from services.cli.policy_test import test_policy as run
+
+    run(project, traces, policy_file=file, without_remote=without_remote, as_json=as_json)
 
 
 @command(policy, "evalratchet policy history support", name="history")
@@ -82,6 +116,55 @@ def set_policy(  # noqa: PLR0917 - typer passes them by name
             rich_help_panel=Change,
         ),
     ] = None,
+    redact: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Redact this kind: email, phone, card, ..., or all. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
+    no_redact: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Leave this kind, or all, as it is. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
+    redact_pattern: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=REGEX",
+            help="Redact what fits this RE2 pattern, as kind NAME; NAME= takes it out. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
+    redact_path: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Hide what this JSON path names, whole; -PATH takes it out. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
+    redact_allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VALUE",
+            help="Never redact this value, or what /REGEX/ fits; -VALUE takes it out. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
+    phone_region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REGION",
+            help="Look for phone numbers as written in these countries (GB, US, ...), in their "
+            "place of those before. Repeatable.",
+            rich_help_panel=Redaction,
+        ),
+    ] = None,
     distance: Annotated[
         float | None,
         typer.Option(
@@ -117,6 +200,7 @@ def set_policy(  # noqa: PLR0917 - typer passes them by name
     """
     from services.cli.policy import set_policy as run
     from services.cli.policy_edit import Edit
+    from services.cli.redact_policy import RedactEdit
 
     edit = Edit(
         scores=tuple(score or ()),
@@ -125,6 +209,14 @@ def set_policy(  # noqa: PLR0917 - typer passes them by name
         json_schema=json_schema,
         severity=severity,
         without=tuple(without or ()),
+        redaction=RedactEdit(
+            on=tuple(redact or ()),
+            off=tuple(no_redact or ()),
+            patterns=tuple(redact_pattern or ()),
+            paths=tuple(redact_path or ()),
+            allow=tuple(redact_allow or ()),
+            regions=tuple(phone_region or ()),
+        ),
         distance=distance,
         file=file,
         reset=reset,

@@ -9,23 +9,17 @@ import msgspec
 
 from capture.events import Severity
 from capture.policy import (
-    ErrorScorer,
+    KINDS,
     FeedbackScorer,
     JsonSchemaScorer,
     LatencyScorer,
     Scorer,
     SignalScorer,
 )
+from services.cli.policy_faults import explained
 from services.cli.problem import misused
+from services.cli.redact_policy import RedactEdit, redacting
 from services.policy import Policy
-
-_KINDS: dict[str, type[Scorer]] = {
-    "error": ErrorScorer,
-    "latency": LatencyScorer,
-    "feedback": FeedbackScorer,
-    "json_schema": JsonSchemaScorer,
-}
-
 
 _LARGEST_DISTANCE = 2  # of vectors that point in opposite directions
 _LONGEST_NAME = 128
@@ -41,6 +35,7 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity | None = None
     without: Sequence[str] = ()
     distance: float | None = None
+    redaction: RedactEdit = RedactEdit()
     file: Path | None = None
     reset: bool = False
 
@@ -70,8 +65,8 @@ def edited(policy: Policy, edit: Edit) -> Policy:
             "Add --score, --latency-ms, --feedback-below or --json-schema.",
         )
     scorers = _without(policy.scoring.scorers, edit.without)
-    for scorer in named:
-        scorers = _with(scorers, scorer, edit.severity)
+    for scorer, field in named:
+        scorers = _with(scorers, scorer, field, edit.severity)
     changed = msgspec.structs.replace(
         policy, scoring=msgspec.structs.replace(policy.scoring, scorers=tuple(scorers))
     )
@@ -79,7 +74,8 @@ def edited(policy: Policy, edit: Edit) -> Policy:
         changed = msgspec.structs.replace(
             changed, dedup=msgspec.structs.replace(changed.dedup, distance=edit.distance)
         )
-    return _checked(changed)
+    redaction = redacting(changed.redaction, edit.redaction)
+    return _checked(msgspec.structs.replace(changed, redaction=redaction))
 
 
 def _check_bounds(edit: Edit) -> None:
@@ -111,24 +107,26 @@ def read_policy(path: Path) -> Policy:
         if isinstance(document, dict) and isinstance(document.get("policy"), dict):
             document = document["policy"]
         return msgspec.convert(document, Policy)
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
+        misused(f"{path} is not a policy.", explained(error, document))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         misused(f"{path} is not a policy.", str(error))
 
 
 def scorer_name(scorer: Scorer) -> str:
-    """A scorer as --without names it: its kind, and for a score its signal."""
-    kind = str(scorer.__struct_config__.tag)
-    return f"{kind}:{scorer.signal}" if isinstance(scorer, SignalScorer) else kind
+    """A scorer as --without names it: its name, else its kind, and for a score its signal."""
+    return scorer.label
 
 
-def _named_scorers(edit: Edit) -> list[Scorer]:
-    named: list[Scorer] = [_score(text) for text in edit.scores]
+def _named_scorers(edit: Edit) -> list[tuple[Scorer, str]]:
+    """The scorers that options name, each with the field that the option sets."""
+    named: list[tuple[Scorer, str]] = [(_score(text), "below") for text in edit.scores]
     if edit.latency_ms is not None:
-        named.append(LatencyScorer(above_ms=edit.latency_ms))
+        named.append((LatencyScorer(above_ms=edit.latency_ms), "above_ms"))
     if edit.feedback_below is not None:
-        named.append(FeedbackScorer(below=edit.feedback_below))
+        named.append((FeedbackScorer(below=edit.feedback_below), "below"))
     if edit.json_schema is not None:
-        named.append(_json_schema(edit.json_schema))
+        named.append((_json_schema(edit.json_schema), "schema"))
     return named
 
 
@@ -156,21 +154,29 @@ def _json_schema(path: Path) -> JsonSchemaScorer:
         misused(f"{path} is not a JSON Schema.", str(error))
 
 
-def _with(scorers: Sequence[Scorer], new: Scorer, severity: Severity | None) -> list[Scorer]:
-    """The scorers with this one in the place of its namesake, whose severity it inherits."""
+def _with(
+    scorers: Sequence[Scorer], new: Scorer, field: str, severity: Severity | None
+) -> list[Scorer]:
+    """The scorers with one field set in the namesake of `new`, or with `new` at the end."""
+    changes: dict[str, Any] = {field: getattr(new, field)}
+    if severity is not None:
+        changes["severity"] = severity
     name = scorer_name(new)
-    old = next((scorer for scorer in scorers if scorer_name(scorer) == name), None)
-    chosen = severity or (old.severity if old is not None else new.severity)
-    new = msgspec.structs.replace(new, severity=chosen)
-    if old is None:
-        return [*scorers, new]
-    return [new if scorer_name(scorer) == name else scorer for scorer in scorers]
+    if all(scorer_name(scorer) != name for scorer in scorers):
+        return [*scorers, msgspec.structs.replace(new, **changes)]
+    try:
+        return [
+            msgspec.structs.replace(scorer, **changes) if scorer_name(scorer) == name else scorer
+            for scorer in scorers
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        misused(f"The scorer {name} cannot be changed like that.", f"{error}. Use --file.")
 
 
 def _without(scorers: Sequence[Scorer], names: Sequence[str]) -> list[Scorer]:
     there = {scorer_name(scorer) for scorer in scorers}
     for name in names:
-        if name not in there and name not in _KINDS:
+        if name not in there and name not in KINDS:
             misused(
                 f"--without {name}: there is no such scorer in this policy.",
                 f"There are: {', '.join(sorted(there)) or 'none'}",

@@ -35,8 +35,8 @@ class _TryAgain(Exception):
 class Capture:
     """The capture endpoint at an address. Use it as a context manager."""
 
-    def __init__(self, url: str, *, project: str | None = None) -> None:
-        """`url` is the root, without `/v1`; `project` is for OTLP.
+    def __init__(self, url: str, *, project: str | None = None, key: str | None = None) -> None:
+        """`url` is the root, without `/v1`; `project` is for OTLP; `key` is an API key.
 
         Raises:
             Problem: the URL is no address of a server.
@@ -51,6 +51,8 @@ class Capture:
         headers = {"content-type": "application/json"}
         if project is not None:
             headers[_PROJECT_HEADER] = project
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
         self._client = httpx.Client(base_url=address, timeout=_TIMEOUT, headers=headers)
         self.answered = False  # whether anything was posted and answered
 

@@ -47,14 +47,29 @@ def show_case(
     run(case_id, as_json=as_json)
 
 
-@command(patterns, "evalratchet patterns list --project support", name="list")
+@command(
+    patterns,
+    "evalratchet patterns list --project support",
+    "evalratchet patterns list --fault infrastructure",
+    name="list",
+)
 def list_patterns(
-    project: ProjectOption = None, limit: LimitOption = None, as_json: JsonOption = False
+    project: ProjectOption = None,
+    fault: Annotated[
+        Literal["model", "infrastructure", "input", "unknown"] | None,
+        typer.Option(help="Only patterns of this fault: whose failure they are."),
+    ] = None,
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List patterns, the most frequent first."""
+    """List patterns, the most frequent first.
+
+    A pattern's fault is its representative's. Failures of the infrastructure are counted here and
+    make no case.
+    """
     from services.cli.patterns import list_patterns as run
 
-    run(project=project, limit=limit, as_json=as_json)
+    run(project=project, fault=fault, limit=limit, as_json=as_json)
 
 
 @command(patterns, "evalratchet patterns show 81c0", name="show")

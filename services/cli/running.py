@@ -15,6 +15,7 @@ from services.cli.problem import Problem
 from services.cli.typed import own_name
 from services.errors import Unavailable
 from services.settings import Settings, SettingsError, mask_url
+from services.sidecar import run_sidecar
 from services.store.open import open_store
 from services.store.schema import StoreNotReady
 from services.telemetry import configure_logging
@@ -40,6 +41,27 @@ def run_one(service: ServiceName) -> None:
 
     async def serve() -> int:
         return await _services(settings, [service], say_ready)
+
+    _exit(settings, serve)
+
+
+def run_beside_an_app() -> None:
+    """Run the sidecar. Exits with its exit code."""
+    settings = effective_settings()
+
+    def say_ready() -> None:
+        said = "sidecar is running. Ctrl-C stops it; what is in its spool is sent after the next start."
+        print(f"{said}\n{_addresses(settings)}", flush=True)
+
+    async def serve() -> int:
+        try:
+            return await run_sidecar(settings, on_ready=say_ready)
+        except AlreadyRunning as error:
+            raise Problem("It is running already.", str(error)) from error
+        except SettingsError as error:
+            raise unusable(error) from error
+        except (Unavailable, OSError) as error:
+            raise Problem("The sidecar could not start.", str(error)) from error
 
     _exit(settings, serve)
 

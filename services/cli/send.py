@@ -72,7 +72,7 @@ def send_files(
     settings = effective_settings()
     address = url or local_url(settings.listen)
     with (
-        Capture(address, project=project) as capture,
+        Capture(address, project=project, key=settings.sending_key) as capture,
         shown_progress(files, quiet=as_json) as shown,
     ):
         try:

@@ -34,12 +34,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     events_in: int
     traces: int
     traces_waiting: int
+    traces_incomplete: int
     failures: int
     patterns: int
     occurrences: int
     cases: int
     cases_by_set: dict[str, int]
+    failures_by_fault: dict[str, int]
     dead_letters: int
+    archive_bytes: int
     stages: list[StageStatus]
 
 
@@ -75,7 +78,8 @@ async def read_status(
     """The status now. Raises `Unavailable`."""
     stages = [await _stage(store.replays, stream, topics, stage) for stage in STAGES]
     totals = await store.reader.totals(project)
-    return _put_together(totals, stages, alone=project is None)
+    size = await store.traces.size()
+    return _put_together(totals, stages, size.bytes, alone=project is None)
 
 
 async def _status(
@@ -96,17 +100,22 @@ async def _status(
         return await read_status(store, stream, topics, project), waiting
 
 
-def _put_together(totals: Totals, stages: list[StageStatus], *, alone: bool) -> Status:
+def _put_together(
+    totals: Totals, stages: list[StageStatus], archive_bytes: int, *, alone: bool
+) -> Status:
     unread = next(stage.lag for stage in stages if stage.stage == "scorer") if alone else 0
     return Status(
         events_in=totals.pieces + unread,
         traces=totals.traces,
         traces_waiting=totals.traces_waiting,
+        traces_incomplete=totals.traces_incomplete,
+        archive_bytes=archive_bytes,
         failures=totals.failures,
         patterns=totals.patterns,
         occurrences=totals.occurrences,
         cases=totals.cases,
         cases_by_set=totals.cases_by_set,
+        failures_by_fault=totals.failures_by_fault,
         dead_letters=sum(stage.dead_letters for stage in stages),
         stages=stages,
     )
@@ -142,14 +151,21 @@ async def _dead_letters(replays: ReplayStore, stream: Stream, topics: Topics, st
 
 def _print(status: Status) -> None:
     sets = ", ".join(f"{count} {name}" for name, count in status.cases_by_set.items() if count)
-    waiting = f" ({status.traces_waiting} not scored yet)" if status.traces_waiting else ""
+    faults = ", ".join(f"{n} {fault}" for fault, n in status.failures_by_fault.items() if n)
+    notes = [
+        f"{status.traces_waiting} not scored yet" if status.traces_waiting else "",
+        f"{status.traces_incomplete} whose root has not ended" if status.traces_incomplete else "",
+    ]
+    noted = ", ".join(filter(None, notes))
+    waiting = f" ({noted})" if noted else ""
     print_fields(
         [
             ("events in", str(status.events_in)),
             ("traces", f"{status.traces}{waiting}"),
-            ("failures", str(status.failures)),
+            ("failures", f"{status.failures} ({faults})" if faults else str(status.failures)),
             ("patterns", str(status.patterns)),
             ("cases", f"{status.cases} ({sets})" if sets else str(status.cases)),
+            ("archive", f"{status.archive_bytes / 1e6:.1f} MB, of all projects"),
         ]
     )
     print()

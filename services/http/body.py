@@ -1,26 +1,21 @@
-"""Reading a request's body: bounded in bytes and time, decompressed, never more than allowed."""
+"""Reading a request's body: bounded in bytes and time, decompressed while it comes."""
 
 import asyncio
 import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from services.http.inflate import Inflating, TooManyBytes
+from services.http.inflight import Hold, hold_of
 from services.http.problem import Problem
 
 T = TypeVar("T")
 
 ENCODINGS = ("gzip", "deflate", "identity")
-_READ_SECONDS = 60.0  # for a body to arrive; 20 MiB over a slow line
 _THREAD_BYTES = 1 << 20  # a body that takes the event loop longer than a few milliseconds to decode
-_STEP = 1 << 20  # bytes that are decompressed at a time
-_MOST_MEMBERS = 64  # of one gzip body; clients send one, and each costs a copy of those after it
-_GZIP, _ZLIB, _RAW = 31, 15, -15  # zlib's names for the three formats: window bits
-
-
-class TooManyBytes(Exception):
-    """More bytes than are taken, found out before they were all unpacked."""
+_STEPS_A_TURN = 4  # of decompression, before others get their turn
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
@@ -28,22 +23,19 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
 
     Raises:
         Problem: 413 over `max_bytes` after decompression, 415 on an unknown encoding, 400 on one that
-            is broken, 408 when it does not arrive.
+            is broken, 408 when it comes too slowly, 503 when the bodies in hand are too many bytes.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower() or "identity"
     if encoding not in ENCODINGS:
         message = f"Content-Encoding {encoding[:80]!r} is not read here; send gzip, deflate or none"
         headers = {"accept-encoding": ", ".join(ENCODINGS)}
         raise Problem(415, "unsupported_media_type", message, headers=headers)
+    hold = hold_of(request)
     try:
-        async with asyncio.timeout(_READ_SECONDS):
-            body = await _arrived(request, max_bytes)
+        announced = _announced(request, max_bytes)
         if encoding == "identity":
-            return body
-        return await off_the_loop(len(body), lambda: decompressed(body, encoding, max_bytes))
-    except TimeoutError as error:
-        message = f"The body did not arrive within {_READ_SECONDS:g} s"
-        raise Problem(408, "timeout", message) from error
+            return await _plain(request, hold, announced, max_bytes)
+        return await _unpacked(request, hold, encoding, max_bytes)
     except TooManyBytes as error:
         message = (
             f"The body has more than {max_bytes} bytes after decompression, the most that is taken "
@@ -60,65 +52,80 @@ async def off_the_loop(size: int, work: Callable[[], T]) -> T:
     return work() if size < _THREAD_BYTES else await asyncio.to_thread(work)
 
 
-async def _arrived(request: Request, max_bytes: int) -> bytes:
-    """The bytes as sent.
-
-    A length that is announced and too large is answered before the body comes; the server drops
-    what is sent all the same. One that is not announced is still read, up to as much again, and
-    dropped: a client that is cut off while it sends never sees the answer.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:
+def _announced(request: Request, max_bytes: int) -> int:
+    """The length that the client says the body has, 0 when it says none. Raises `TooManyBytes`."""
+    said = request.headers.get("content-length", "")
+    announced = int(said[:20]) if said.isascii() and said.isdigit() else 0
+    if announced > max_bytes:
         raise TooManyBytes
+    return announced
+
+
+async def _plain(request: Request, hold: Hold, announced: int, max_bytes: int) -> bytes:
+    """The body as sent. Its place in the budget is taken before it is read, where its length is known.
+
+    One that turns out to be too large is answered at once; the server takes and drops what the
+    client still sends (services/http/connection.py), because a client that is cut off while it
+    sends never sees the answer.
+    """
+    hold.grow(announced)
+    arriving = _Arriving(request, hold)
     chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= max_bytes:
-            chunks.append(chunk)
-        else:
-            chunks.clear()
-        if size > 2 * max_bytes:
-            break
-    if size > max_bytes:
-        raise TooManyBytes
-    return b"".join(chunks)
+    while (chunk := await arriving.next()) is not None:
+        if arriving.size > max_bytes:
+            raise TooManyBytes
+        if arriving.size > hold.bytes:
+            hold.grow(arriving.size - hold.bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def decompressed(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """The body without its `gzip` or `deflate`, in memory that `max_bytes` bounds.
-
-    `deflate` is zlib's format by the standard and bare deflate by habit; both are read.
-
-    Raises:
-        TooManyBytes: before more than `max_bytes` and one step were unpacked.
-        zlib.error: broken, incomplete, or followed by something else.
-    """
-    window = _GZIP if encoding == "gzip" else _ZLIB if _has_zlib_header(body) else _RAW
-    parts: list[bytes] = []
-    size = 0
-    rest = body
-    for _ in range(_MOST_MEMBERS):
-        stream = zlib.decompressobj(window)
-        while not stream.eof:
-            part = stream.decompress(rest, min(_STEP, max_bytes - size + 1))
-            size += len(part)
-            if size > max_bytes:
-                raise TooManyBytes
-            parts.append(part)
-            rest = stream.unconsumed_tail
-            if not part and not rest and not stream.eof:
-                message = "it ends before it is complete"
-                raise zlib.error(message)
-        rest = stream.unused_data.lstrip(b"\0")  # gzip allows padding with zeros
-        if not rest:
-            return b"".join(parts)
-        if encoding != "gzip":
-            message = "there is something after its end"
-            raise zlib.error(message)
-    message = f"it has more than {_MOST_MEMBERS} members"
-    raise zlib.error(message)
+async def _unpacked(request: Request, hold: Hold, encoding: str, max_bytes: int) -> bytes:
+    """The body decompressed while it comes: what is held of it is what is unpacked."""
+    arriving = _Arriving(request, hold)
+    inflating = Inflating(encoding, max_bytes, on_grown=hold.grow)
+    turn = 0
+    while (chunk := await arriving.next()) is not None:
+        if arriving.size > max_bytes:
+            raise TooManyBytes
+        inflating.feed(chunk)
+        while inflating.step():
+            turn += 1
+            if turn % _STEPS_A_TURN == 0:
+                await asyncio.sleep(0)  # a bomb takes 80 steps: others are served between them
+    return inflating.result()
 
 
-def _has_zlib_header(body: bytes) -> bool:
-    return len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0  # noqa: PLR2004 - RFC 1950
+class _Arriving:
+    """A body as it comes, no slower than it may."""
+
+    def __init__(self, request: Request, hold: Hold) -> None:
+        self._receive = request.receive
+        self._hold = hold
+        self._more = True
+        self._deadline = asyncio.get_running_loop().time() + hold.grace_seconds
+        self.size = 0
+
+    async def next(self) -> bytes | None:
+        """The next bytes, None after the last. Raises `Problem` 408, `ClientDisconnect`."""
+        while self._more:
+            allowed = self._deadline + self.size / self._hold.min_bytes_per_second
+            try:
+                async with asyncio.timeout_at(allowed):
+                    message = await self._receive()
+            except TimeoutError as error:
+                said = (
+                    f"The body comes too slowly: {self.size} bytes in "
+                    f"{allowed - self._deadline + self._hold.grace_seconds:.0f} s, and at least "
+                    f"{self._hold.min_bytes_per_second} bytes a second are expected after the first "
+                    f"{self._hold.grace_seconds:g} s (EVALRATCHET_BODY_BYTES_PER_SECOND)"
+                )
+                raise Problem(408, "timeout", said, headers={"connection": "close"}) from error
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            self._more = message.get("more_body", False)
+            body: bytes = message.get("body", b"")
+            if body:
+                self.size += len(body)
+                return body
+        return None

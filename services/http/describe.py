@@ -1,15 +1,8 @@
 """The API as its page and its OpenAPI document tell it. Handlers read raw bodies: this is by hand."""
 
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-import msgspec
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-
-from capture.native import Feedback
-from capture.trace import Trace
 from services.http import examples
 
 API_VERSION = version("evalratchet")
@@ -20,15 +13,15 @@ Send what your application did; what failed becomes an eval case, once.
 * **2xx means stored.** The answer comes after the stream has your data durably. Anything else says
   what to change (4xx) or when to send it again (503, `Retry-After`).
 * **Sending twice is harmless.** Ids are derived from what is sent.
+* **API keys** are needed where other machines can send: `Authorization: Bearer er_...`.
 * **Bodies** may be compressed (`Content-Encoding: gzip` or `deflate`).
 """
 
-_OPENAPI = "3.0.3"  # the newest that the bundled page reads
-_REF = "#/components/schemas/{name}"
-_ERROR_REF = {"$ref": _REF.format(name="Error")}
+REF = "#/components/schemas/{name}"
+_ERROR_REF = {"$ref": REF.format(name="Error")}
 _PROTOBUF = "application/x-protobuf"
 
-_ERROR_SCHEMA = {
+ERROR_SCHEMA = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -43,7 +36,7 @@ _ERROR_SCHEMA = {
         }
     },
 }
-_RESULT_SCHEMA = {
+RESULT_SCHEMA = {
     "type": "object",
     "required": ["index", "status"],
     "properties": {
@@ -62,29 +55,42 @@ _RESULT_SCHEMA = {
         },
     },
 }
-_RESULTS_SCHEMA = {
+RESULTS_SCHEMA = {
     "type": "object",
     "required": ["results", "accepted", "rejected"],
     "properties": {
-        "results": {"type": "array", "items": {"$ref": _REF.format(name="Result")}},
+        "results": {"type": "array", "items": {"$ref": REF.format(name="Result")}},
         "accepted": {"type": "integer"},
         "rejected": {"type": "integer"},
     },
 }
 
 
-def _error(description: str) -> dict[str, Any]:
+def error(description: str) -> dict[str, Any]:
+    """An answer in the one shape of errors."""
     return {"description": description, "content": {"application/json": {"schema": _ERROR_REF}}}
 
 
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    400: _error("The request cannot be read; the message says where"),
-    408: _error("The body did not arrive in time"),
-    413: _error("More bytes than are taken in one request, after decompression"),
-    415: _error("A content type or encoding that is not read here"),
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+
+GUARDED: dict[int | str, dict[str, Any]] = {
+    400: error("The request cannot be read; the message says where"),
+    401: error("An API key is needed; the message says how to send one and how to make one"),
+    403: error("The API key may not do this: its scopes, or its project"),
+    429: {**error("Too many requests from this key or address"), "headers": _RETRY_AFTER},
     503: {
-        **_error("Not stored; send it again after `Retry-After` seconds"),
-        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
+        **error("Not done; ask again after `Retry-After` seconds"),
+        "headers": _RETRY_AFTER,
+    },
+}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    **GUARDED,
+    408: error("The body did not arrive in time"),
+    413: error("More bytes than are taken in one request, after decompression"),
+    415: error("A content type or encoding that is not read here"),
+    503: {
+        **error("Not stored; send it again after `Retry-After` seconds"),
+        "headers": _RETRY_AFTER,
     },
 }
 
@@ -95,7 +101,7 @@ def _body(schema: dict[str, Any], **named: dict[str, Any]) -> dict[str, Any]:
 
 
 def _one_or_many(name: str, many: str) -> dict[str, Any]:
-    one = {"$ref": _REF.format(name=name)}
+    one = {"$ref": REF.format(name=name)}
     several = {
         "type": "object",
         "required": [many],
@@ -104,32 +110,44 @@ def _one_or_many(name: str, many: str) -> dict[str, Any]:
     return {"oneOf": [one, several]}
 
 
-def _header(name: str, description: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+def header(name: str, description: str, *, pattern: str | None = None) -> dict[str, Any]:
+    """A header that may be sent."""
+    schema = {"type": "string"} | ({} if pattern is None else {"pattern": pattern})
+    return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
-_KEY = _header(
+def project_header(of: str) -> dict[str, Any]:
+    """The header that names the project of what names none itself."""
+    description = f"The project of {of} whose resource names none."
+    return header("x-evalratchet-project", description, pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+_KEY = header(
     "Idempotency-Key",
-    "Names a single object: sent again with the same key it is the same event, whatever it says. "
-    "Not needed for repeating a request as it was.",
+    "Names a single object: sent again with the same key it is the same event; with another body it "
+    "is refused (409). Not needed for repeating a request as it was.",
+    pattern="^[!-~]{1,255}$",
 )
-_CONTEXT = _header("traceparent", "W3C trace context, carried along to the case.")
+_CONTEXT = header("traceparent", "W3C trace context, carried along to the case.")
 _TAKEN = {
     "description": "At least one item is stored; the others say why not. An empty list is answered "
     "with no results: there was nothing to store",
     "content": {
         "application/json": {
-            "schema": {"$ref": _REF.format(name="Results")},
+            "schema": {"$ref": REF.format(name="Results")},
             "example": examples.ACCEPTED,
         }
     },
 }
 
+_CONFLICT = error("The Idempotency-Key came with another body before")
+_NOTHING = error("Readable, but no item could be taken")
+
 CAPTURES: dict[str, Any] = {
     "summary": "Send traces in the native format",
     "description": 'One trace, or many as `{"traces": [...]}`. Each item is judged on its own.',
     "status_code": 202,
-    "responses": {202: _TAKEN, **_ERRORS, 422: _error("Readable, but no item could be taken")},
+    "responses": {202: _TAKEN, **_ERRORS, 409: _CONFLICT, 422: _NOTHING},
     "openapi_extra": {
         **_body(
             _one_or_many("Trace", "traces"),
@@ -148,7 +166,7 @@ FEEDBACK: dict[str, Any] = {
         "`source` is `user` unless you say otherwise."
     ),
     "status_code": 202,
-    "responses": {202: _TAKEN, **_ERRORS, 422: _error("Readable, but no item could be taken")},
+    "responses": {202: _TAKEN, **_ERRORS, 409: _CONFLICT, 422: _NOTHING},
     "openapi_extra": {
         **_body(
             _one_or_many("Feedback", "feedback"),
@@ -165,6 +183,10 @@ _OTLP_SCHEMA = {
     "properties": {"resourceSpans": {"type": "array", "items": {"type": "object"}}},
 }
 _BINARY = {"type": "string", "format": "binary"}
+_OTLP_ERRORS = {  # in the request's content type: a google.rpc.Status
+    status: {**said, "content": {**said["content"], _PROTOBUF: {"schema": _BINARY}}}
+    for status, said in _ERRORS.items()
+}
 _OTLP_ANSWER = {
     "type": "object",
     "properties": {
@@ -194,7 +216,7 @@ TRACES: dict[str, Any] = {
                 _PROTOBUF: {"schema": _BINARY},
             },
         },
-        **_ERRORS,
+        **_OTLP_ERRORS,
     },
     "openapi_extra": {
         "requestBody": {
@@ -208,7 +230,44 @@ TRACES: dict[str, Any] = {
             },
         },
         "parameters": [
-            _header("x-evalratchet-project", "The project of spans whose resource names none."),
+            project_header("spans"),
+            _CONTEXT,
+        ],
+    },
+}
+
+LOGS: dict[str, Any] = {
+    "summary": "Send GenAI events (OTLP/HTTP logs)",
+    "description": (
+        "What an OTLP log exporter posts, JSON or protobuf. `gen_ai.evaluation.result`, "
+        "`gen_ai.evaluation.user_feedback` and the like are feedback on the trace of the record's "
+        "trace id; `gen_ai.client.inference.operation.details`, `gen_ai.user.message`, "
+        "`gen_ai.choice` and the like join the record's span. All other records are counted in "
+        "`partialSuccess`: evalratchet keeps no logs."
+    ),
+    "responses": {
+        200: {
+            "description": "Stored. Records that were not taken are counted in `partialSuccess`",
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": {}},
+                _PROTOBUF: {"schema": _BINARY},
+            },
+        },
+        **_OTLP_ERRORS,
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "description": "ExportLogsServiceRequest of OTLP"},
+                    "examples": {"one": examples.ONE_EVALUATION},
+                },
+                _PROTOBUF: {"schema": _BINARY},
+            },
+        },
+        "parameters": [
+            project_header("records"),
             _CONTEXT,
         ],
     },
@@ -226,10 +285,14 @@ HEALTH: dict[str, Any] = {
 READY: dict[str, Any] = {
     "summary": "Whether the process is up and takes requests",
     "description": (
-        "Always 200 once the process listens; it does not ask the stream. While the stream is away "
-        "posts are answered 503 with `Retry-After`: look at the stages of `/healthz` and the logs."
+        "200 while the process listens, until it is told to stop; it does not ask the stream. While "
+        "the stream is away posts are answered 503 with `Retry-After`: look at the stages of "
+        "`/healthz` and the logs."
     ),
-    "responses": {200: {"description": "The process takes requests", **_STATE}},
+    "responses": {
+        200: {"description": "The process takes requests", **_STATE},
+        503: {"description": "The process is being stopped", **_STATE},
+    },
 }
 METRICS: dict[str, Any] = {
     "summary": "Metrics in Prometheus' format",
@@ -237,50 +300,3 @@ METRICS: dict[str, Any] = {
         200: {"description": "Metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}
     },
 }
-
-
-def openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """What makes the application's OpenAPI document: its routes, and our types as schemas."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
-
-    return document
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    described = get_openapi(
-        title=app.title,
-        version=app.version,
-        openapi_version=_OPENAPI,
-        description=app.description,
-        routes=app.routes,
-    )
-    _, ours = msgspec.json.schema_components([Trace, Feedback], ref_template=_REF)
-    schemas = {
-        **{name: _in_openapi_3_0(schema) for name, schema in ours.items()},
-        "Error": _ERROR_SCHEMA,
-        "Result": _RESULT_SCHEMA,
-        "Results": _RESULTS_SCHEMA,
-    }
-    return {**described, "components": {"schemas": schemas}}
-
-
-def _in_openapi_3_0(schema: Any) -> Any:
-    """A JSON Schema as OpenAPI 3.0 has them: null is a property of a type, and no type itself."""
-    if isinstance(schema, list):
-        return [_in_openapi_3_0(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    converted = {key: _in_openapi_3_0(value) for key, value in schema.items()}
-    if isinstance(pattern := converted.get("pattern"), str):
-        converted["pattern"] = pattern.replace(r"\Z", "$")  # Python's end of text, and JavaScript's
-    options = converted.get("anyOf")
-    if isinstance(options, list) and {"type": "null"} in options:
-        rest = [option for option in options if option != {"type": "null"}]
-        del converted["anyOf"]
-        only = rest[0] if len(rest) == 1 and "$ref" not in rest[0] else {"anyOf": rest}
-        return {**converted, **only, "nullable": True}
-    return converted

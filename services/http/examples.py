@@ -111,3 +111,36 @@ OTLP = {
     ]
 }
 ONE_OTLP = {"summary": "One model call that failed", "value": OTLP}
+
+EVALUATION = {
+    "resourceLogs": [
+        {
+            "resource": {
+                "attributes": [{"key": "service.name", "value": {"stringValue": "support"}}]
+            },
+            "scopeLogs": [
+                {
+                    "logRecords": [
+                        {
+                            "eventName": "gen_ai.evaluation.result",
+                            "timeUnixNano": "1762335062310000000",
+                            "traceId": "5b8efff798038103d269b633813fc60c",
+                            "spanId": "eee19b7ec3c1b174",
+                            "attributes": [
+                                {
+                                    "key": "gen_ai.evaluation.name",
+                                    "value": {"stringValue": "relevance"},
+                                },
+                                {
+                                    "key": "gen_ai.evaluation.score.value",
+                                    "value": {"doubleValue": 0.2},
+                                },
+                            ],
+                        }
+                    ]
+                }
+            ],
+        }
+    ]
+}
+ONE_EVALUATION = {"summary": "An evaluator's verdict", "value": EVALUATION}

@@ -1,4 +1,4 @@
-"""The OpenTelemetry side of the capture API: OTLP/HTTP on `/v1/traces`.
+"""The OpenTelemetry side of the capture API: OTLP/HTTP traces and logs.
 
 https://opentelemetry.io/docs/specs/otlp/#otlphttp: answers are in the request's content type, errors
 are a google.rpc.Status, what was not taken is said in `partialSuccess`.
@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from capture.events import SpansReceived
 from capture.malformed import Malformed
 from capture.otlp import (
     Decoded,
@@ -19,27 +20,29 @@ from capture.otlp import (
     RejectedSpan,
     decode_json,
     decode_protobuf,
-    project_name_problem,
 )
 from services.collector import Collector
 from services.errors import Unavailable
 from services.http import describe
 from services.http.body import off_the_loop, read_body
+from services.http.counting import count_items
 from services.http.media import JSON, PROTOBUF, media_type, traceparent_of
-from services.http.problem import Problem, error_body, unavailable
+from services.http.otlp_logs import take_logs
+from services.http.problem import Problem, unavailable
+from services.http.project import meant_project
+from services.http.rpc_status import rpc_status
+from services.http.sender import Sender, forbidden_project, sender_of
 from services.settings import Settings
 
-PROJECT_HEADER = "x-evalratchet-project"
+OTLP_ALIASES = ("/api/public/otel", "/otel")
+"""Where Langfuse's and LangSmith's clients put OTLP's paths."""
 _SHOWN_REASONS = 5
-_RPC_CODES = {"unavailable": 14, "too_large": 8}  # google.rpc.Code; the others are an argument's
-_INVALID_ARGUMENT = 3
 
 
 def otlp_routes(collector: Collector, settings: Settings) -> APIRouter:
-    """The route that OpenTelemetry exporters post to."""
+    """The routes that OpenTelemetry exporters post to."""
     router = APIRouter(tags=["capture"])
 
-    @router.post("/v1/traces", **describe.TRACES)
     async def traces(request: Request) -> Response:
         kind = media_type(request)
         if kind is None:
@@ -47,9 +50,23 @@ def otlp_routes(collector: Collector, settings: Settings) -> APIRouter:
         try:
             rejected = await _export(request, kind, collector, settings)
         except Problem as problem:
-            return _failure(problem, kind)
+            return rpc_status(problem, kind)
         return _success(rejected, kind)
 
+    async def logs(request: Request) -> Response:
+        kind = media_type(request)
+        if kind is None:
+            raise _unsupported(request)
+        try:
+            return await take_logs(request, kind, collector, settings)
+        except Problem as problem:
+            return rpc_status(problem, kind)
+
+    router.post("/v1/traces", **describe.TRACES)(traces)
+    router.post("/v1/logs", **describe.LOGS)(logs)
+    for prefix in OTLP_ALIASES:
+        router.post(f"{prefix}/v1/traces", include_in_schema=False)(traces)
+        router.post(f"{prefix}/v1/logs", include_in_schema=False)(logs)
     return router
 
 
@@ -57,23 +74,51 @@ async def _export(
     request: Request, kind: str, collector: Collector, settings: Settings
 ) -> Sequence[RejectedSpan]:
     """Take a request's spans; what was not taken. Raises `Problem` when nothing was."""
-    project = request.headers.get(PROJECT_HEADER)
-    if project is not None and (wrong := project_name_problem(project)) is not None:
-        raise Problem(400, "malformed", f"Header {PROJECT_HEADER}: {wrong}")
+    meant = meant_project(request)
+    sender = sender_of(request)
     body = await read_body(request, max_bytes=settings.max_request_bytes)
-    decoded = await off_the_loop(len(body), lambda: _decode(body, kind, project, settings))
+    decoded = await off_the_loop(len(body), lambda: _decode(body, kind, meant, settings))
+    pieces, forbidden = _own(decoded.pieces, sender)
     try:
-        collected = await collector.collect(decoded.pieces, traceparent=traceparent_of(request))
+        collected = await collector.collect(pieces, traceparent=traceparent_of(request))
     except Unavailable as error:
         raise unavailable(error) from error
-    rejected = list(decoded.rejected)
-    for piece, result in zip(decoded.pieces, collected, strict=True):
+    rejected = [*decoded.rejected, *forbidden]
+    too_large: list[RejectedSpan] = []
+    accepted = 0
+    for piece, result in zip(pieces, collected, strict=True):
         if (why := result.refusal) is not None:
-            rejected.extend(RejectedSpan(piece.trace_id, s.span_id, why) for s in piece.spans)
-    if rejected and all(result.refusal is not None for result in collected):
+            too_large.extend(RejectedSpan(piece.trace_id, s.span_id, why) for s in piece.spans)
+        else:
+            accepted += len(piece.spans)
+    count_items(request, "span", "", accepted)
+    count_items(request, "span", "invalid", len(decoded.rejected))
+    count_items(request, "span", "forbidden", len(forbidden))
+    count_items(request, "span", "too_large", len(too_large))
+    rejected.extend(too_large)
+    if rejected and not accepted:
         message = f"None of the spans was taken. {_reasons(rejected)}"
+        if len(forbidden) == len(rejected):
+            raise Problem(403, "forbidden", message)
         raise Problem(400, "invalid", message)
     return rejected
+
+
+def _own(
+    pieces: Sequence[SpansReceived], sender: Sender
+) -> tuple[Sequence[SpansReceived], Sequence[RejectedSpan]]:
+    """The pieces of projects that the sender may name, and the spans of the others."""
+    if sender.project is None:
+        return pieces, ()
+    own: list[SpansReceived] = []
+    forbidden: list[RejectedSpan] = []
+    for piece in pieces:
+        why = forbidden_project(sender, piece.project)
+        if why is None:
+            own.append(piece)
+        else:
+            forbidden.extend(RejectedSpan(piece.trace_id, s.span_id, why) for s in piece.spans)
+    return own, forbidden
 
 
 def _decode(body: bytes, kind: str, project: str | None, settings: Settings) -> Decoded:
@@ -112,25 +157,3 @@ def _reasons(rejected: Sequence[RejectedSpan]) -> str:
     shown = [f"span {r.span_id or '?'}: {r.reason}" for r in rejected[:_SHOWN_REASONS]]
     more = len(rejected) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more else "")
-
-
-def _failure(problem: Problem, kind: str) -> Response:
-    """A google.rpc.Status; in JSON with our own shape of errors beside it."""
-    code = _RPC_CODES.get(problem.code, _INVALID_ARGUMENT)
-    if kind == JSON:
-        status = {"code": code, "message": problem.message, **error_body(problem)}
-        content = msgspec.json.encode(status)
-    else:
-        text = problem.message.encode()
-        content = b"\x08" + _varint(code) + b"\x12" + _varint(len(text)) + text
-    return Response(content, problem.status, media_type=kind, headers=problem.headers)
-
-
-def _varint(number: int) -> bytes:
-    """Protobuf's variable-length integer. Status is too small to ask for another package."""
-    encoded = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -21,9 +21,14 @@ ProblemCode = Literal[
     "malformed",  # 400: the request cannot be read
     "invalid",  # 422: it can be read, and nothing in it can be taken
     "wrong_signal",  # 400: OTLP logs or metrics on the path for traces
+    "unauthorized",  # 401: no API key, or none that opens anything
+    "forbidden",  # 403: the key, or the page that asks, may not do this
     "timeout",  # 408: the body did not arrive in time
+    "conflict",  # 409: an Idempotency-Key that was used for something else
     "too_large",  # 413: more bytes than are taken in one request
     "unsupported_media_type",  # 415: a content type or encoding that is not read here
+    "rate_limited",  # 429: more requests than the sender may make
+    "headers_too_large",  # 431
     "not_found",  # 404
     "method_not_allowed",  # 405
     "unavailable",  # 503: the stream does not take anything just now; send it again later
@@ -62,6 +67,13 @@ def unavailable(error: Unavailable) -> Problem:
     """503 with a `Retry-After` in seconds, a little different for everybody."""
     seconds = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreading load is no secret
     message = f"Not stored, send it again after {seconds} s: {error}"
+    return Problem(503, "unavailable", message, headers={"retry-after": str(seconds)})
+
+
+def busy(why: str) -> Problem:
+    """503 for a process that has its hands full, with a `Retry-After` as above."""
+    seconds = random.randint(*_RETRY_SECONDS)  # noqa: S311 - spreading load is no secret
+    message = f"Not taken, send it again after {seconds} s: {why}"
     return Problem(503, "unavailable", message, headers={"retry-after": str(seconds)})
 
 

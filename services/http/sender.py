@@ -1,16 +1,10 @@
 """Who sends a request: what the guard found out about it, and what it may do."""
 
-from typing import Literal
-
 import msgspec
 from starlette.requests import Request
+from starlette.types import Scope as AsgiScope
 
-Scope = Literal[
-    "ingest",  # post traces, logs and feedback
-    "read",  # read patterns, cases and state
-    "review",  # decide about cases
-    "admin",  # keys and policy
-]
+from services.keys import Scope
 
 _IN_SCOPE = "evalratchet.sender"  # of the ASGI scope, where the guard leaves it
 
@@ -23,11 +17,31 @@ class Sender(msgspec.Struct, frozen=True):
     """
 
     project: str | None = None
-    scopes: frozenset[Scope] = frozenset({"ingest", "read", "review", "admin"})
+    scopes: frozenset[Scope] = frozenset({"ingest", "read", "review"})
     key_id: str | None = None
+
+    def may_name(self, project: str) -> bool:
+        """Whether the sender may send to, or ask about, a project."""
+        return self.project is None or self.project == project
 
 
 ANYBODY = Sender()
+"""Who needs no key. Keys themselves are made by whoever has one of scope `admin`, or the CLI."""
+
+
+def forbidden_project(sender: Sender, project: str) -> str | None:
+    """Why the sender may not name a project; None when it may."""
+    if sender.may_name(project):
+        return None
+    return (
+        f"The API key is for the project {sender.project!r} and cannot send to {project[:80]!r}; "
+        "use that project's key"
+    )
+
+
+def put_sender(scope: AsgiScope, sender: Sender) -> None:
+    """Leave the sender where `sender_of` finds it."""
+    scope[_IN_SCOPE] = sender
 
 
 def sender_of(request: Request) -> Sender:

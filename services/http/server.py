@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Callable, Generator
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
 from services.errors import Unavailable
+from services.http.connection import ConnectionLimits, limited
 
 _KEEP_ALIVE_SECONDS = 75  # longer than a load balancer's 60, so that it never meets a closed one
 _GRACEFUL_SECONDS = 10  # for requests in hand when told to stop
 _BACKLOG = 2048
+_OTHER_FILES = 200  # databases, the stream, brokers, and connections that are being refused
 
 
 class _Server(uvicorn.Server):
@@ -37,6 +41,7 @@ async def serve(
     stop: asyncio.Event,
     *,
     on_started: Callable[[str], None] = lambda _: None,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - it is frozen
 ) -> None:
     """Serve until `stop` is set and what was accepted is answered.
 
@@ -46,11 +51,13 @@ async def serve(
     Raises:
         Unavailable: the address cannot be listened on; the message says why.
     """
+    limits = _within_open_files(limits)
     listening = _bound(listen)
     address = _url(listening)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=limited(limits),
+        ws="none",
         loop="none",
         lifespan="off",
         log_config=None,
@@ -70,6 +77,24 @@ async def serve(
         stopping.cancel()
         await serving
         listening.close()
+
+
+def _within_open_files(limits: ConnectionLimits) -> ConnectionLimits:
+    """The limits with no more connections than the process may have open files, which is raised first.
+
+    A server without a free one can neither accept nor refuse, and asyncio logs that once a second.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.max_connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return limits
+    most = min(limits.max_connections, max(1, allowed - _OTHER_FILES))
+    return msgspec.structs.replace(limits, max_connections=most)
 
 
 def _bound(listen: str) -> socket.socket:

@@ -22,8 +22,12 @@ def state_routes(metrics: Metrics) -> APIRouter:
     @router.get("/readyz", **describe.READY)
     async def readyz() -> Response:
         # A dependency that is down does not show here: a replica that gets no requests could never
-        # find out that it is back. Clients are told 503 and when to come again instead.
-        return json_response({"status": "ready"})
+        # find out that it is back. Clients are told 503 and when to come again instead. Nothing
+        # listens before the stream and the store were reached once, so what is left to say no to
+        # is the end: a load balancer should send what comes next to another replica.
+        if metrics.health.ready():
+            return json_response({"status": "ready", **metrics.health.notes()})
+        return json_response({"status": "stopping"}, 503)
 
     @router.get("/metrics", **describe.METRICS)
     async def metrics_page() -> Response:

@@ -1,35 +1,36 @@
 """Traces as they came, and which of them are due."""
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, update
 
-from services.archive import ArchivedPiece, Claim
-from services.store.claims import Claims, TraceKey, among
+from services.archive import NEVER_MS, ArchivedPiece, Claim
+from services.errors import Unavailable
+from services.store import chunks
+from services.store.claims import Claims
 from services.store.database import Database
-from services.store.pieces import each, pack
-from services.store.tables import project, trace, trace_hand, trace_piece
-from services.store.upsert import absorbing, merging
+from services.store.expiry import Expiry
+from services.store.faults import table_is_gone
+from services.store.keeping import Packed, Times, TraceKey, keep
+from services.store.pieces import each, pack, span_key
+from services.store.references import Reference, awaited_spans, join, resolve, wait
+from services.store.tables import project, trace
+from services.store.upsert import absorbing
 
 _add_project = absorbing(project)
-_add_piece = absorbing(trace_piece).returning(
-    trace_piece.c.project, trace_piece.c.trace_id, trace_piece.c.event_id
+_rescore = (
+    update(trace)
+    .where(trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of"))
+    .values(
+        state="waiting",
+        failing=None,
+        why=None,
+        truncated=False,
+        scored_ms=None,
+        due_ms=bindparam("due"),
+        revision=trace.c.revision + 1,
+    )
 )
-_touch_trace = merging(
-    trace,
-    revision="trace.revision + excluded.revision",
-    due_ms="excluded.due_ms",
-    last_ms="excluded.last_ms",
-    pieces="trace.pieces + excluded.pieces",
-    bytes="trace.bytes + excluded.bytes",
-)
-_again = update(trace).where(
-    trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of")
-)
-_pardon = _again.values(failed=False)
-_rescore = _again.values(failed=False, due_ms=bindparam("due"), revision=trace.c.revision + 1)
 
 
 class TraceArchive:
@@ -40,56 +41,64 @@ class TraceArchive:
         self._database = database
         self._claims = claims
         self._known: set[str] = set()
+        self._made: set[int] = set()
+        self._expiry = Expiry(database, claims)
 
     async def add(
-        self, pieces: Sequence[ArchivedPiece], *, now_ms: int, due_ms: int, again: bool = False
+        self,
+        pieces: Sequence[ArchivedPiece],
+        *,
+        now_ms: int,
+        due_ms: int,
+        until_ms: int = NEVER_MS,
+        again: bool = False,
     ) -> int:
         """Keep pieces (each once, by project, trace and event id); return how many were new.
 
-        Traces that gained a piece become due at `due_ms`; with `again`, all of them do, and none
-        counts as failed any more. Raises `Unavailable`.
+        Traces that gained a piece become due at `due_ms`, but not later than what was `until_ms` when
+        the first piece came that has not been scored. With `again` all of them become due, and none
+        counts as scored any more. Raises `Unavailable`.
         """
-        unique: dict[tuple[str, str, str], ArchivedPiece] = {}
-        for one in pieces:
-            unique.setdefault((one.project, one.trace_id, one.event_id), one)
-        if not unique:
+        if not pieces:
             return 0
-        # sorted by trace, so that two writers of the same traces never wait for each other crosswise;
-        # within a trace the order of arrival stays
-        ordered = sorted(unique.values(), key=lambda one: (one.project, one.trace_id))
-        sizes = {key: len(one.body) for key, one in unique.items()}
-        bodies = await each(lambda one: pack(one.body), ordered, sum(sizes.values()))
-        rows = [
-            _piece_row(one, packing, body, now_ms)
-            for one, (packing, body) in zip(ordered, bodies, strict=True)
-        ]
-        names = sorted({one.project for one in ordered} - self._known)
+        current = chunks.number_at(now_ms)
+        await self._make(current)
+        packed = await each(_packed, pieces, sum(len(one.body) for one in pieces))
+        direct = [one for one, piece in zip(packed, pieces, strict=True) if piece.names == "trace"]
+        naming = [one for one, piece in zip(packed, pieces, strict=True) if piece.names != "trace"]
+        names = sorted({one.project for one in pieces} - self._known)
+        times = Times(now_ms, due_ms, until_ms)
 
         def work(connection: Connection) -> int:
             if names:
                 new = [{"project": name, "first_ms": now_ms} for name in names]
                 connection.execute(_add_project, new)
-            added = [tuple(row) for row in connection.execute(_add_piece, rows)]
-            touched = Counter({(one.project, one.trace_id): 0 for one in ordered} if again else {})
-            grown = Counter(touched)
-            for key in added:
-                touched[key[:2]] += 1
-                grown[key[:2]] += sizes[key]
-            keys = sorted(touched)
-            if keys:
-                traces = [_trace_row(key, touched[key], grown[key], now_ms, due_ms) for key in keys]
-                connection.execute(_touch_trace, traces)
-                if again:
-                    connection.execute(_pardon, [{"in_project": p, "of": t} for p, t in keys])
-                self._claims.prepare(connection, keys)
-            return len(added)
+            count, touched = 0, set[TraceKey]()
+            if direct:
+                kept = keep(connection, direct, times, current=current, again=again)
+                count, touched = kept.new, set(kept.touched)
+                for reference, trace_id in awaited_spans(connection, direct):
+                    touched |= set(join(connection, reference, trace_id, times, current=current))
+            if naming:
+                added, due = _keep_naming(connection, naming, times, current)
+                count, touched = count + added, touched | set(due)
+            if touched:
+                self._claims.prepare(connection, sorted(touched))
+            return count
 
-        count = await self._database.write(work)
+        try:
+            count = await self._database.write(work)
+        except Exception as error:
+            self._made.clear()  # whatever it was: the next one looks whether the chunk is there
+            if table_is_gone(error):
+                message = f"the store {self._database.name} is dropping a chunk of the archive"
+                raise Unavailable(message) from error
+            raise
         self._known.update(names)
         return count
 
     async def rescore(self, project: str, trace_id: str, *, due_ms: int) -> bool:
-        """Make a trace due that counts as failed no more; False when it is not here (any more).
+        """Make a trace due that counts as scored no more; False when it is not here (any more).
 
         Raises `Unavailable`.
         """
@@ -104,55 +113,57 @@ class TraceArchive:
         """
         return await self._claims.take(now_ms, limit)
 
-    async def expire(self, *, before_ms: int, limit: int) -> int:
-        """Delete up to `limit` settled traces that got nothing since `before_ms`, with their pieces.
+    async def expire(self, *, now_ms: int, before_ms: int, limit: int = 1000) -> int:
+        """Delete what need not be kept at `now_ms` and what came before `before_ms`.
 
-        Returns how many were deleted. Raises `Unavailable`.
+        In transactions of up to `limit` traces. Returns how many were deleted. Raises `Unavailable`.
         """
-        old = (
-            select(trace.c.project, trace.c.trace_id)
-            .where(trace.c.due_ms.is_(None), trace.c.last_ms < before_ms)
-            .order_by(trace.c.last_ms)
-            .limit(limit)
-            # a trace that is getting a piece at this moment is locked, and no longer old
-            .with_for_update(skip_locked=True)
-        )
+        return await self._expiry.run(now_ms=now_ms, before_ms=before_ms, limit=limit)
 
-        def work(connection: Connection) -> int:
-            keys = [(row.project, row.trace_id) for row in connection.execute(old)]
-            for table in (trace_piece, trace_hand, trace):
-                for condition in among(table, keys):
-                    connection.execute(delete(table).where(condition))
-            return len(keys)
+    async def rejoin(self, *, now_ms: int, due_ms: int, until_ms: int = NEVER_MS) -> int:
+        """Join feedback that waits to traces that are here after all; return how much was joined.
 
-        return await self._database.write(work)
+        Two transactions may miss each other: one brings the span, one the feedback on it. Raises
+        `Unavailable`.
+        """
+        return await self._expiry.rejoin(Times(now_ms, due_ms, until_ms))
 
     async def close(self) -> None:
         """Let go of claims that are still open."""
         await self._claims.close()
 
+    async def _make(self, number: int) -> None:
+        if number not in self._made:
+            await self._database.write(lambda connection: chunks.make(connection, number), "chunks")
+            self._made.add(number)
 
-def _piece_row(one: ArchivedPiece, packing: int, body: bytes, now_ms: int) -> dict[str, Any]:
-    return {
-        "project": one.project,
-        "trace_id": one.trace_id,
-        "event_id": one.event_id,
-        "schema": one.schema,
-        "packing": packing,
-        "body": body,
-        "received_ms": now_ms,
+
+def _packed(one: ArchivedPiece) -> Packed:
+    packing, body = pack(one.body)
+    spans = [span_key(span) for span in one.spans]
+    return Packed(
+        one.project, one.trace_id, one.event_id, one.schema, packing, body, len(one.body), spans
+    )
+
+
+def _keep_naming(
+    connection: Connection, pieces: Sequence[Packed], times: Times, current: int
+) -> tuple[int, Sequence[TraceKey]]:
+    """Keep feedback that names a span or a session: with its trace, or waiting for it."""
+    places = {
+        key: resolve(connection, Reference(*key)) for key in sorted({one.key for one in pieces})
     }
-
-
-def _trace_row(key: TraceKey, pieces: int, size: int, now_ms: int, due_ms: int) -> dict[str, Any]:
-    return {
-        "project": key[0],
-        "trace_id": key[1],
-        "revision": max(pieces, 1),
-        "failed": False,
-        "due_ms": due_ms,
-        "first_ms": now_ms,
-        "last_ms": now_ms,
-        "pieces": pieces,
-        "bytes": size,
-    }
+    found = [
+        one._replace(trace_id=trace_id)
+        for one in pieces
+        if (trace_id := places[one.key]) is not None
+    ]
+    waiting = [one for one in pieces if places[one.key] is None]
+    count, touched = 0, list[TraceKey]()
+    if found:
+        kept = keep(connection, found, times, current=current)
+        count, touched = kept.new, list(kept.touched)
+    if waiting:
+        count += keep(connection, waiting, times._replace(due_ms=None), current=current).new
+        wait(connection, [Reference(*key) for key in sorted({one.key for one in waiting})])
+    return count, touched

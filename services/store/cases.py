@@ -8,9 +8,10 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy import case as when
 
 from promote.case import Case
+from promote.rules import raised
 from services.promoter import Promotion
 from services.store.database import Database
-from services.store.tables import eval_case, promotion
+from services.store.tables import eval_case, pattern, promotion
 from services.store.upsert import absorbing
 
 _add_promotion = absorbing(promotion).returning(promotion.c.event_id)
@@ -27,6 +28,22 @@ _count = (
         last_failed_at=when(
             (eval_case.c.last_failed_at < _latest, _latest), else_=eval_case.c.last_failed_at
         ),
+    )
+)
+
+
+_change = (
+    update(eval_case)
+    .where(
+        eval_case.c.project == bindparam("in_project"),
+        eval_case.c.from_event_id == bindparam("made_from"),
+    )
+    .values(
+        set=bindparam("new_set"),
+        severity=bindparam("new_severity"),
+        weight=bindparam("new_weight"),
+        label=bindparam("new_label", type_=eval_case.c.label.type),
+        body=bindparam("new_body", type_=eval_case.c.body.type),
     )
 )
 
@@ -57,6 +74,7 @@ class Cases:
             counts = _counts(project, [one for one in new if one.pattern_id in have])
             if counts:
                 connection.execute(_count, counts)
+            _raise(connection, project, promotions)
             self._make(connection, project, promotions, have)
             return _made_from(connection, project, list(events))
 
@@ -70,11 +88,13 @@ class Cases:
         have: set[str],
     ) -> None:
         """The cases of patterns that have none, with everything that was counted before."""
-        first = {
-            one.pattern_id: (one.event_id, one.case)
-            for one in reversed(promotions)
-            if one.case is not None and one.pattern_id not in have
-        }
+        open_ = [one for one in promotions if one.case is not None and one.pattern_id not in have]
+        others = {one.pattern_id for one in open_ if not one.represents}
+        orphans = _kept_outages(connection, project, others) if others else set()
+        first: dict[str, tuple[str, Case]] = {}
+        for one in sorted(open_, key=lambda one: not one.represents):
+            if one.case is not None and (one.represents or one.pattern_id in orphans):
+                first.setdefault(one.pattern_id, (one.event_id, one.case))
         if not first:
             return
         counted = connection.execute(
@@ -100,6 +120,29 @@ def _patterns_with_case(connection: Connection, project: str, patterns: Iterable
         )
     )
     return {row.pattern_id for row in rows}
+
+
+def _kept_outages(connection: Connection, project: str, patterns: Iterable[str]) -> set[str]:
+    """Those of these patterns whose representative was an outage, and so makes no case."""
+    rows = connection.execute(
+        select(pattern.c.pattern_id).where(
+            pattern.c.project == project,
+            pattern.c.pattern_id.in_(sorted(patterns)),
+            pattern.c.fault == "infrastructure",
+        )
+    )
+    return {row.pattern_id for row in rows}
+
+
+def _raise(connection: Connection, project: str, promotions: Sequence[Promotion]) -> None:
+    """Raise the cases whose own failure came again graver."""
+    told = {one.event_id: one.case for one in promotions if one.case is not None}
+    if not told:
+        return
+    for event_id, kept in _made_from(connection, project, sorted(told)).items():
+        changed = raised(kept, told[event_id])
+        if changed is not None:
+            connection.execute(_change, [_change_row(project, event_id, changed)])
 
 
 def _made_from(connection: Connection, project: str, event_ids: Sequence[str]) -> dict[str, Case]:
@@ -133,6 +176,18 @@ def _promotion_row(project: str, one: Promotion) -> dict[str, Any]:
         "trace_id": one.trace_id,
         "pattern_id": one.pattern_id,
         "failed_at": one.failed_at,
+    }
+
+
+def _change_row(project: str, event_id: str, case: Case) -> dict[str, Any]:
+    return {
+        "in_project": project,
+        "made_from": event_id,
+        "new_set": case.set,
+        "new_severity": case.severity,
+        "new_weight": case.weight,
+        "new_label": case.label,
+        "new_body": case,
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     ColumnElement,
     Connection,
     Row,
@@ -12,28 +14,56 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    or_,
+    func,
     select,
     update,
 )
 
-from services.archive import ArchivedPiece, Claim, DueTrace
+from services.archive import ArchivedPiece, Claim, DueTrace, Settled, Verdict
+from services.store.chunks import chunk, number_at
+from services.store.columns import Key
 from services.store.database import Database
+from services.store.keeping import Times, TraceKey
 from services.store.pieces import each, unpack
-from services.store.tables import trace, trace_piece
-
-TraceKey = tuple[str, str]
-"""Project and trace id."""
+from services.store.references import awaited_sessions, join
+from services.store.tables import trace
 
 _CLAIM_BYTES = 16 << 20  # of bodies in one claim: a batch of the largest traces must fit in memory
 _TRACE_BYTES = 64 << 20  # of bodies in one trace: one id used for everything must not kill us
 
-settle_traces = (
+_settle = (
     update(trace)
     .where(trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("in_trace"))
     .values(
-        failed=or_(trace.c.failed, bindparam("has_failed", type_=trace.c.failed.type)),
-        due_ms=case((trace.c.revision == bindparam("at_revision"), None), else_=trace.c.due_ms),
+        # what one worker found to have failed has failed, even if another does not find it any more
+        state=case(
+            (trace.c.failing.is_not(None), "failed"), else_=bindparam("to_state", type_=Key)
+        ),
+        why=bindparam("to_why"),
+        truncated=bindparam("to_truncated"),
+        failing=func.coalesce(bindparam("to_failing", type_=trace.c.failing.type), trace.c.failing),
+        problems=bindparam("to_problems", type_=trace.c.problems.type),
+        session_id=func.coalesce(bindparam("to_session", type_=Key), trace.c.session_id),
+        policy_version=bindparam("to_policy"),
+        drop_ms=case(
+            (trace.c.failing.is_not(None), None), else_=bindparam("to_drop", type_=BigInteger)
+        ),
+        scored_ms=func.coalesce(bindparam("to_scored", type_=BigInteger), trace.c.scored_ms),
+        due_ms=case(
+            (
+                trace.c.revision != bindparam("at_revision"),
+                bindparam("moved_due", type_=BigInteger),
+            ),
+            (bindparam("look_again", type_=Boolean), trace.c.until_ms),
+            else_=None,
+        ),
+        until_ms=case(
+            (
+                trace.c.revision != bindparam("at_revision"),
+                bindparam("moved_until", type_=BigInteger),
+            ),
+            else_=trace.c.until_ms,
+        ),
     )
 )
 
@@ -89,11 +119,11 @@ class _LoneClaim:
         self._in_hand = in_hand
         in_hand.update((one.project, one.trace_id) for one in traces)
 
-    async def settle(self, failed: Sequence[bool]) -> None:
+    async def settle(self, verdicts: Sequence[Verdict], at: Settled) -> None:
         """Write the verdicts."""
         if self.traces:
-            rows = verdicts(self.traces, failed)
-            await self._database.write(lambda connection: connection.execute(settle_traces, rows))
+            told = list(zip(self.traces, verdicts, strict=True))
+            await self._database.write(lambda connection: give(connection, told, at))
         await self.abandon()
 
     async def abandon(self) -> None:
@@ -133,13 +163,17 @@ def among(table: Table, keys: Sequence[TraceKey]) -> list[ColumnElement[bool]]:
 
 def pieces_of(connection: Connection, traces: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The pieces of these traces, in order of arrival; none of one that is too large to be read."""
-    keys = [(row.project, row.trace_id) for row in traces if row.bytes <= _TRACE_BYTES]
+    by_chunk: dict[int, list[TraceKey]] = {}
+    for row in traces:
+        if row.bytes <= _TRACE_BYTES:
+            by_chunk.setdefault(row.chunk, []).append((row.project, row.trace_id))
     rows = [
         row
-        for condition in among(trace_piece, keys)
-        for row in connection.execute(select(trace_piece).where(condition))
+        for number, keys in by_chunk.items()
+        for condition in among(chunk(number).pieces, keys)
+        for row in connection.execute(select(chunk(number).pieces).where(condition))
     ]
-    return sorted(rows, key=lambda row: row.seq)
+    return sorted(rows, key=lambda row: row.seq)  # a trace is in one chunk
 
 
 async def assembled(traces: Sequence[Row[Any]], pieces: Sequence[Row[Any]]) -> list[DueTrace]:
@@ -156,24 +190,53 @@ async def assembled(traces: Sequence[Row[Any]], pieces: Sequence[Row[Any]]) -> l
             row.project,
             row.trace_id,
             row.revision,
-            row.failed,
             tuple(of_trace.get((row.project, row.trace_id), ())),
+            row.failing or (),
+            row.last_ms,
+            row.until_ms,
+            row.scored_ms is not None,
+            row.why == "too_large",
         )
         for row in traces
     ]
 
 
-def verdicts(traces: Sequence[DueTrace], failed: Sequence[bool]) -> list[dict[str, Any]]:
-    """Parameters of `settle_traces`, sorted as adding sorts: the two never wait crosswise."""
-    told = sorted(
-        zip(traces, failed, strict=True), key=lambda one: (one[0].project, one[0].trace_id)
-    )
-    return [
-        {
-            "in_project": one.project,
-            "in_trace": one.trace_id,
-            "at_revision": one.revision,
-            "has_failed": verdict,
-        }
-        for one, verdict in told
-    ]
+def give(
+    connection: Connection, told: Sequence[tuple[DueTrace, Verdict]], at: Settled
+) -> Sequence[TraceKey]:
+    """Write verdicts; return the traces that are due again because feedback waited for their session.
+
+    Sorted as adding sorts: the two never wait crosswise.
+    """
+    ordered = sorted(told, key=lambda one: (one[0].project, one[0].trace_id))
+    connection.execute(_settle, [_row(trace, verdict, at) for trace, verdict in ordered])
+    sessions = {
+        (one.project, one.trace_id): verdict.session_id
+        for one, verdict in ordered
+        if verdict.session_id is not None
+    }
+    times = Times(at.now_ms, at.due_ms, at.until_ms)
+    touched: list[TraceKey] = []
+    for reference, trace_id in awaited_sessions(connection, sessions):
+        touched += join(connection, reference, trace_id, times, current=number_at(at.now_ms))
+    return touched
+
+
+def _row(one: DueTrace, verdict: Verdict, at: Settled) -> dict[str, Any]:
+    return {
+        "in_project": one.project,
+        "in_trace": one.trace_id,
+        "at_revision": one.revision,
+        "to_state": verdict.state,
+        "to_why": verdict.why,
+        "to_truncated": verdict.truncated,
+        "to_failing": verdict.failing or None,
+        "to_problems": verdict.problems or None,
+        "to_session": verdict.session_id,
+        "to_policy": verdict.policy_version,
+        "to_drop": verdict.drop_ms,
+        "to_scored": None if verdict.state == "waiting" else at.now_ms,
+        "moved_due": at.due_ms,
+        "moved_until": at.until_ms,
+        "look_again": verdict.look_again,
+    }

@@ -7,23 +7,24 @@ import structlog
 from sqlalchemy import Connection, Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.archive import Claim, DueTrace
+from services.archive import Claim, DueTrace, Settled, Verdict
 from services.errors import Unavailable
 from services.store.claims import (
-    TraceKey,
     among,
     assembled,
     due,
     fitting,
+    give,
     pieces_of,
-    settle_traces,
-    verdicts,
 )
+from services.store.keeping import TraceKey
 from services.store.postgresql import PostgresqlDatabase
 from services.store.tables import trace, trace_hand
 from services.store.upsert import absorbing
 
 log = structlog.get_logger()
+
+_hand = absorbing(trace_hand)
 
 
 class LockedClaims:
@@ -36,8 +37,7 @@ class LockedClaims:
 
     def prepare(self, connection: Connection, traces: Sequence[TraceKey]) -> None:
         """Make the rows that are locked. The lock on `trace` keeps expiry away until both are there."""
-        rows = [{"project": project, "trace_id": trace_id} for project, trace_id in traces]
-        connection.execute(absorbing(trace_hand), rows)
+        _make_hands(connection, traces)
 
     async def take(self, now_ms: int, limit: int) -> Claim:
         """Lock first, then look: only what is read after the lock is not another worker's past."""
@@ -92,30 +92,40 @@ class _LockedClaim:
         self._open = open_claims
         open_claims.add(self)
 
-    async def settle(self, failed: Sequence[bool]) -> None:
+    async def settle(self, verdicts: Sequence[Verdict], at: Settled) -> None:
         """Write the verdicts, on another connection when ours was lost meanwhile.
 
         That is right without the lock too: a verdict holds for one revision, whoever reached it.
         Raises `Unavailable`; the claim can be settled again then.
         """
-        rows = verdicts(self.traces, failed)
+        told = list(zip(self.traces, verdicts, strict=True))
+
+        def work(connection: Connection) -> None:
+            _make_hands(connection, give(connection, told, at))
+
         if not self._lost:
             try:
                 with self._database.guarded():
-                    if rows:
-                        await self._connection.execute(settle_traces, rows)
+                    if told:
+                        await self._connection.run_sync(work)
                     await self._connection.commit()
             except Unavailable as error:
-                log.warning("claim_lost", traces=len(rows), why=str(error))
+                log.warning("claim_lost", traces=len(told), why=str(error))
                 self._lost = True
         await self.abandon()
-        if self._lost and rows:
-            await self._database.write(lambda connection: connection.execute(settle_traces, rows))
+        if self._lost and told:
+            await self._database.write(work)
 
     async def abandon(self) -> None:
         """Roll back and give the connection back."""
         self._open.discard(self)
         await _let_go(self._connection)
+
+
+def _make_hands(connection: Connection, traces: Sequence[TraceKey]) -> None:
+    if traces:
+        rows = [{"project": project, "trace_id": trace_id} for project, trace_id in sorted(traces)]
+        connection.execute(_hand, rows)
 
 
 async def _let_go(connection: AsyncConnection) -> None:

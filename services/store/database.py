@@ -20,6 +20,8 @@ Work = Callable[[Connection], T]
 LockKind = Literal[
     "dedup",  # the decision "same or new"
     "promote",  # making cases and counting
+    "keys",  # making and revoking API keys: their order is what others follow
+    "chunks",  # making and dropping the archive's tables
     "upgrade",  # migrations
 ]
 

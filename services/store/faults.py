@@ -34,6 +34,8 @@ _SQLSTATES = (
     "57014",  # a statement took too long
 )
 
+_UNDEFINED_TABLE = "42P01"
+
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
@@ -58,6 +60,12 @@ def passes(error: BaseException) -> bool:
         return (code & 0xFF) in _SQLITE_CODES
     state = _sqlstate(error)
     return state.startswith(_SQLSTATE_CLASSES) or state in _SQLSTATES
+
+
+def table_is_gone(error: BaseException) -> bool:
+    """Whether PostgreSQL says that a table is not there (any more)."""
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return found is not None and _sqlstate(found) == _UNDEFINED_TABLE
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -6,13 +6,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
+from capture.events import SEVERITIES
 from grade.events import Grade
 from services.grader import Graduate
 from services.store.database import Database
 from services.store.tables import grade
-from services.store.upsert import absorbing
+from services.store.upsert import Upsert
 
-_add = absorbing(grade)
+_RANKS = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(SEVERITIES))
+_add_or_raise = Upsert(
+    grade,
+    "(project, event_id) DO UPDATE SET severity = excluded.severity, weight = excluded.weight, "
+    "components = excluded.components "
+    f"WHERE CASE excluded.severity {_RANKS} END > CASE grade.severity {_RANKS} END",
+)
 
 
 class Grades:
@@ -23,7 +30,7 @@ class Grades:
         self._database = database
 
     async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
-        """Keep each grade unless the event has one; return by event id the one it has now.
+        """Keep each grade unless the event has one as severe; return by event id the one it has now.
 
         Raises `Unavailable`.
         """
@@ -46,7 +53,7 @@ class Grades:
             events[one.project].append(one.event_id)
 
         def settle(connection: Connection) -> dict[str, Grade]:
-            connection.execute(_add, rows)
+            connection.execute(_add_or_raise, rows)
             return {
                 row.event_id: Grade(
                     severity=row.severity, weight=row.weight, components=row.components

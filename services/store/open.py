@@ -3,14 +3,20 @@
 from services.settings import Settings
 from services.store import schema
 from services.store.archive import TraceArchive
+from services.store.archive_reader import ArchiveReader
 from services.store.attempts import StageAttempts
 from services.store.cases import Cases
 from services.store.engines import open_database
 from services.store.grades import Grades
+from services.store.idempotency import IdempotencyKeys
+from services.store.judgements import Judgements
+from services.store.keys import ApiKeys
 from services.store.patterns import Patterns
 from services.store.policies import PolicyVersions
 from services.store.reader import StoreReader
 from services.store.replays import Replays
+from services.store.rescoring import Rescoring
+from services.store.secrets import Secrets
 
 
 class Store:
@@ -21,6 +27,7 @@ class Store:
         self._url = url
         self._database, claims = open_database(url)
         self.archive = TraceArchive(self._database, claims)
+        self.traces = ArchiveReader(self._database)
         self.patterns = Patterns(self._database)
         self.grades = Grades(self._database)
         self.cases = Cases(self._database)
@@ -28,6 +35,11 @@ class Store:
         self.attempts = StageAttempts(self._database)
         self.replays = Replays(self._database)
         self.reader = StoreReader(self._database)
+        self.judgements = Judgements(self._database)
+        self.rescoring = Rescoring(self._database)
+        self.secrets = Secrets(self._database)
+        self.keys = ApiKeys(self._database)
+        self.idempotency = IdempotencyKeys(self._database)
 
     @property
     def name(self) -> str:

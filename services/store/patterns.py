@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, func, insert, select, update
 
+from capture.events import Fault
 from dedup.assign import Decided, KnownFingerprint
 from dedup.events import Assignment
 from services.deduper import PatternReader, PatternWriter, StoredPattern
@@ -35,6 +36,18 @@ _count = (
 )
 
 
+_change_fault = [
+    update(table)
+    .where(
+        table.c.project == bindparam("in_project"),
+        table.c.event_id == bindparam("of_event"),
+        table.c.fault != bindparam("now"),
+    )
+    .values(fault=bindparam("now"))
+    for table in (occurrence, pattern)
+]
+
+
 class Patterns:
     """`services.deduper.PatternStore`."""
 
@@ -48,11 +61,25 @@ class Patterns:
         async with self._database.reading() as session:
             yield _Reader(session, project)
 
+    async def change_faults(self, project: str, faults: Mapping[str, Fault]) -> None:
+        """Note whose failures these are, by event id, where that has changed. Raises `Unavailable`."""
+        rows = [
+            {"in_project": project, "of_event": event_id, "now": fault}
+            for event_id, fault in sorted(faults.items())
+        ]
+        if rows:
+            await self._database.write(lambda connection: _change_faults(connection, rows))
+
     @asynccontextmanager
     async def locked(self, project: str) -> AsyncIterator[PatternWriter]:
         """The project's dedup lock; commits on leaving. Raises `Unavailable`."""
         async with self._database.writing("dedup", project) as session:
             yield _Writer(session, project)
+
+
+def _change_faults(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    for change in _change_fault:
+        connection.execute(change, rows)
 
 
 class _Reader:
@@ -169,6 +196,7 @@ class _Writer(_Reader):
             "occurrences": 0,
             "first_failed_at": one.candidate.failed_at,
             "last_failed_at": one.candidate.failed_at,
+            "fault": one.candidate.fault,
         }
 
     def _vector_row(self, one: Decided, seq: int) -> dict[str, Any]:
@@ -203,4 +231,5 @@ class _Writer(_Reader):
             "fingerprint": one.assignment.fingerprint,
             "space": one.assignment.embedding_space,
             "failed_at": one.candidate.failed_at,
+            "fault": one.candidate.fault,
         }

@@ -17,6 +17,7 @@ from sqlalchemy import (
     true,
 )
 
+from capture.events import FAULTS, Fault
 from promote.case import CaseSet
 from services.reading import KeptCase, Member, PatternRow, Totals
 from services.store.database import Database
@@ -41,11 +42,17 @@ class StoreReader:
                 project,
                 pieces=func.coalesce(func.sum(trace.c.pieces), 0),
                 traces=func.count(),
-                traces_waiting=func.count(trace.c.due_ms),
-                failures=func.count().filter(trace.c.failed),
+                traces_waiting=func.count().filter(trace.c.due_ms < trace.c.until_ms),
+                traces_incomplete=func.count().filter(trace.c.due_ms == trace.c.until_ms),
+                failures=func.count().filter(trace.c.state == "failed"),
             ),
             _counted(pattern, project, patterns=func.count()),
-            _counted(occurrence, project, occurrences=func.count()),
+            _counted(
+                occurrence,
+                project,
+                occurrences=func.count(),
+                **{f"of_{f}": func.count().filter(occurrence.c.fault == f) for f in FAULTS},
+            ),
             _counted(
                 eval_case,
                 project,
@@ -59,7 +66,8 @@ class StoreReader:
         (row,) = await self._rows(select(*parts).select_from(beside))
         counts = {name: int(count) for name, count in row._mapping.items()}  # noqa: SLF001 - SQLAlchemy's public name
         by_set = {name: counts.pop(f"set_{name}") for name in sets}
-        return Totals(**counts, cases_by_set=by_set)
+        by_fault: dict[str, int] = {name: counts.pop(f"of_{name}") for name in FAULTS}
+        return Totals(**counts, cases_by_set=by_set, failures_by_fault=by_fault)
 
     async def projects(self) -> Sequence[str]:
         """Every project that sent anything, in alphabetical order. Raises `Unavailable`."""
@@ -82,15 +90,20 @@ class StoreReader:
         order = eval_case.c.case_id, eval_case.c.project
         return await self._kept_cases(_cases.where(starts).order_by(*order))
 
-    async def patterns(self, *, project: str | None, limit: int) -> Sequence[PatternRow]:
+    async def patterns(
+        self, *, project: str | None, limit: int, fault: Fault | None = None
+    ) -> Sequence[PatternRow]:
         """Patterns, the most frequent first, ties by latest first. Raises `Unavailable`."""
+        wanted = [_of(pattern, project)]
+        if fault is not None:
+            wanted.append(pattern.c.fault == fault)
         order = (
             pattern.c.occurrences.desc(),
             pattern.c.last_failed_at.desc(),
             pattern.c.pattern_id,
         )
         rows = await self._rows(
-            _patterns.where(_of(pattern, project)).order_by(*order).limit(limit)
+            _patterns.where(*wanted).order_by(*order).limit(limit)
         )
         return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
 
@@ -128,6 +141,7 @@ _patterns = select(
     pattern.c.first_failed_at,
     pattern.c.last_failed_at,
     pattern.c.space.label("embedding_space"),
+    pattern.c.fault,
 )
 _members = select(
     occurrence.c.project,

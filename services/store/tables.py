@@ -1,5 +1,7 @@
 """The store's tables, once, for both databases. `migrations/` makes them; a test compares the two."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -10,7 +12,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    SmallInteger,
     Table,
     UniqueConstraint,
     text,
@@ -41,26 +42,63 @@ trace = Table(
     metadata,
     Column("project", Key, primary_key=True),
     Column("trace_id", Key, primary_key=True),
+    Column("chunk", Integer, nullable=False),  # where all its pieces are: see `chunks.py`
     Column("revision", BigInteger, nullable=False),
-    Column("failed", Boolean, nullable=False),
-    Column("due_ms", BigInteger),  # null: settled, until something comes for it again
+    Column("state", Key, nullable=False),
+    Column("due_ms", BigInteger),  # null: nothing to do, until something comes for it again
+    Column("until_ms", BigInteger, nullable=False),  # from when on nothing is waited for any more
     Column("first_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
     Column("pieces", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),  # of all pieces; bounds what one claim loads
+    # the verdict
+    Column("scored_ms", BigInteger),
+    Column("policy_version", Integer),
+    Column("why", Key),
+    Column("truncated", Boolean, nullable=False),
+    Column("failing", Json(tuple[str, ...])),  # the failing signals that were emitted
+    Column("problems", Json(tuple[str, ...])),
+    Column("session_id", Key),
+    Column("drop_ms", BigInteger),  # from when on it need not be kept, whatever the retention
     sqlite_with_rowid=False,
 )
-_due = text("due_ms IS NOT NULL")
-_settled = text("due_ms IS NULL")
+
+
+def _only(condition: str) -> dict[str, Any]:
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 Index(
     "ix_trace_due",
     trace.c.due_ms,
     trace.c.project,
     trace.c.trace_id,
-    postgresql_where=_due,
-    sqlite_where=_due,
+    **_only("due_ms IS NOT NULL"),
 )
-Index("ix_trace_settled", trace.c.last_ms, postgresql_where=_settled, sqlite_where=_settled)
+Index("ix_trace_drop", trace.c.drop_ms, **_only("drop_ms IS NOT NULL"))
+Index(
+    "ix_trace_session",
+    trace.c.project,
+    trace.c.session_id,
+    trace.c.first_ms,
+    **_only("session_id IS NOT NULL"),
+)
+
+trace_chunk = Table(
+    "trace_chunk",  # the tables of pieces and spans that are there: see `chunks.py`
+    metadata,
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+)
+
+trace_awaited = Table(
+    "trace_awaited",  # feedback that names a span or a session which has not come yet
+    metadata,
+    Column("project", Key, primary_key=True),
+    Column("trace_id", Key, primary_key=True),  # `span:<id>` or `session:<id>`
+    Column("span", BigInteger),  # as the chunks' index of spans has it
+    Index("ix_trace_awaited_span", "span"),
+    sqlite_with_rowid=False,
+)
 
 trace_hand = (
     Table(  # PostgreSQL only: the row a worker locks while it has the trace in hand. A lock
@@ -70,20 +108,6 @@ trace_hand = (
         Column("trace_id", Key, primary_key=True),
         sqlite_with_rowid=False,
     )
-)
-
-trace_piece = Table(
-    "trace_piece",
-    metadata,
-    Column("seq", Serial, primary_key=True),  # order of arrival
-    Column("project", Key, nullable=False),
-    Column("trace_id", Key, nullable=False),
-    Column("event_id", Key, nullable=False),
-    Column("schema", Key, nullable=False),
-    Column("packing", SmallInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("received_ms", BigInteger, nullable=False),
-    UniqueConstraint("project", "trace_id", "event_id"),
 )
 
 pattern = Table(
@@ -98,6 +122,7 @@ pattern = Table(
     Column("occurrences", BigInteger, nullable=False),
     Column("first_failed_at", UtcTime, nullable=False),
     Column("last_failed_at", UtcTime, nullable=False),
+    Column("fault", Key, nullable=False, server_default="unknown"),  # its representative's
     Index("ix_pattern_id", "pattern_id"),
     Index("ix_pattern_frequent", "occurrences", "last_failed_at"),
     Index("ix_pattern_project_frequent", "project", "occurrences", "last_failed_at"),
@@ -141,6 +166,7 @@ occurrence = Table(
     Column("fingerprint", Key, nullable=False),
     Column("space", Key, nullable=False),
     Column("failed_at", UtcTime, nullable=False),
+    Column("fault", Key, nullable=False, server_default="unknown"),
     UniqueConstraint("project", "event_id"),
     ForeignKeyConstraint(["project", "pattern_id"], ["pattern.project", "pattern.pattern_id"]),
     Index("ix_occurrence_project", "project", "seq"),
@@ -222,5 +248,50 @@ dead_letter_replay = Table(
     Column("topic", Key, primary_key=True),
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("offset", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", Key, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("key_id", Key, primary_key=True),  # the part of a key that may be shown
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the whole key, which is kept nowhere
+    Column("project", Key),  # null: any
+    Column("name", Words, nullable=False),
+    Column("scopes", Json(list[str]), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+    Column("last_used_at", UtcTime),
+    Column("change", BigInteger, nullable=False),  # grows with every creation and revocation
+    UniqueConstraint("change"),
+)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("event_id", Key, primary_key=True),  # derived from kind, project and key
+    Column("digest", LargeBinary, nullable=False),  # of the first body that came with the key
+    Column("first_ms", BigInteger, nullable=False),
+    Index("ix_idempotency_key_first_ms", "first_ms"),
+    sqlite_with_rowid=False,
+)
+
+judgement = Table(
+    "judgement",
+    metadata,
+    Column("project", Key, primary_key=True),
+    Column("question_id", Key, primary_key=True),  # derived from the model and all it was told
+    Column("answer", Words, nullable=False),
+    Column("answered_ms", BigInteger, nullable=False),
+    Index("ix_judgement_answered_ms", "answered_ms"),
     sqlite_with_rowid=False,
 )

@@ -6,9 +6,11 @@ import msgspec
 
 SkipReason = Literal[
     "archived",  # kept with its trace until the trace has settled
+    "waiting",  # its root has not ended: looked at again when a piece comes, or at the age limit
     "passed",  # the trace did not fail
-    "already_failed",  # the trace's failure was emitted before
+    "already_failed",  # the trace's failure was emitted before, and nothing new speaks against it
     "experiment",  # eval or gate traffic: evals never feed themselves
+    "environment",  # of an environment that the project's policy leaves out
     "counted",  # an occurrence of a pattern that has its case
 ]
 

@@ -8,7 +8,7 @@ import pytest
 
 from capture.assemble import assemble
 from capture.events import FeedbackReceived, Span, SpansReceived, TraceReceived
-from capture.scorers import is_experiment
+from capture.experiments import is_experiment
 from capture.trace import Signal, Step, Trace
 
 MakeSpan = Callable[..., Span]

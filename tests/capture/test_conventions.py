@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from capture.conventions import CONVENTIONS, first
+from capture.conventions.documents import documents_of
 from capture.conventions.messages import steps_of, text_of
 from capture.conventions.shape import unflattened
 from capture.events import Span
@@ -126,6 +127,57 @@ WAYS: dict[str, dict[str, Any]] = {
                     "tool_calls": [CALL],
                     "event.name": "gen_ai.assistant.message",
                 },
+            ]
+        ),
+    },
+    "langsmith": {
+        "langsmith.span.kind": "llm",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 7,
+        "langsmith.metadata.thread_id": "s",
+        "langsmith.metadata.user_id": "u",
+        "gen_ai.prompt": json.dumps({"messages": [{"role": "user", "content": "why?"}]}),
+        "gen_ai.completion": json.dumps(
+            {"choices": [{"message": {"role": "assistant", "content": "so", "tool_calls": [CALL]}}]}
+        ),
+    },
+    "logfire": {
+        "request_data": json.dumps(
+            {"model": "asked", "messages": [{"role": "user", "content": "why?"}]}
+        ),
+        "response_data": json.dumps(
+            {"message": {"role": "assistant", "content": "so", "tool_calls": [CALL]}}
+        ),
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 7,
+        "session.id": "s",
+        "user.id": "u",
+    },
+    "vercel 7": {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 7,
+        "session.id": "s",
+        "user.id": "u",
+        "gen_ai.system_instructions": '[{"type": "text", "content": "be kind"}]',
+        "gen_ai.input.messages": json.dumps(
+            [{"role": "user", "parts": [{"type": "text", "content": "why?"}]}]
+        ),
+        "gen_ai.output.messages": json.dumps(
+            [
+                {
+                    "role": "assistant",
+                    "parts": [
+                        {"type": "text", "content": "so"},
+                        {"type": "tool_call", "id": "c1", "name": "find", "arguments": {"id": 8}},
+                    ],
+                    "finish_reason": "tool_call",
+                }
             ]
         ),
     },
@@ -293,5 +345,311 @@ def test_no_two_conventions_disagree_about_what_a_name_means() -> None:
     whole_conversations = {"pydantic_ai.all_messages", "all_messages_events"}
     assert both == {
         "ai.prompt": {"input", "input_messages"},
+        # LangSmith has every run's inputs and outputs there, a model's or not.
+        "gen_ai.prompt": {"input", "input_messages"},
+        "gen_ai.completion": {"output", "output_messages"},
         **{name: {"input_messages", "output_messages"} for name in whole_conversations},
     }
+
+
+AS_EVENTS: dict[str, list[dict[str, Any]]] = {
+    "semantic kernel and azure": [
+        {
+            "name": "gen_ai.user.message",
+            "attributes": {"gen_ai.event.content": '{"role": "user", "content": "why?"}'},
+        },
+        {
+            "name": "gen_ai.choice",
+            "attributes": {
+                "gen_ai.event.content": json.dumps(
+                    {"index": 0, "finish_reason": "stop", "message": {"content": "so"}}
+                )
+            },
+        },
+    ],
+    "strands": [
+        {"name": "gen_ai.user.message", "attributes": {"content": '[{"text": "why?"}]'}},
+        {
+            "name": "gen_ai.choice",
+            "attributes": {"finish_reason": "stop", "message": '[{"text": "so"}]'},
+        },
+    ],
+    "operation details": [
+        {
+            "name": "gen_ai.client.inference.operation.details",
+            "attributes": {
+                "gen_ai.input.messages": [
+                    {"role": "user", "parts": [{"type": "text", "content": "why?"}]}
+                ],
+                "gen_ai.output.messages": [
+                    {
+                        "role": "assistant",
+                        "parts": [{"type": "text", "content": "so"}],
+                        "finish_reason": "stop",
+                    }
+                ],
+            },
+        }
+    ],
+    "openlit": [
+        {"name": "gen_ai.content.prompt", "attributes": {"gen_ai.prompt": "user: why?"}},
+        {"name": "gen_ai.content.completion", "attributes": {"gen_ai.completion": "so"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("way", AS_EVENTS)
+def test_events_of_every_library_tell_the_question_and_the_answer(
+    way: str, span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
+    trace = told(span(1, 0, 10, attributes=attributes, events=tuple(AS_EVENTS[way])))
+    assert str(trace.input).endswith("why?")
+    assert trace.output == "so"
+    if way != "openlit":
+        assert trace.metadata["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [
+            {
+                "name": "gen_ai.tool.message",
+                "attributes": {"role": "tool", "content": '{"id": 8}', "id": "c1"},
+            },
+            {"name": "gen_ai.choice", "attributes": {"message": '[{"text": "ok"}]', "id": "c1"}},
+        ],
+        [
+            {
+                "name": "gen_ai.client.inference.operation.details",
+                "attributes": {
+                    "gen_ai.input.messages": json.dumps(
+                        [
+                            {
+                                "role": "tool",
+                                "parts": [
+                                    {
+                                        "type": "tool_call",
+                                        "name": "find",
+                                        "id": "c1",
+                                        "arguments": {"id": 8},
+                                    }
+                                ],
+                            }
+                        ]
+                    )
+                },
+            },
+            {
+                "name": "gen_ai.client.inference.operation.details",
+                "attributes": {
+                    "gen_ai.output.messages": json.dumps(
+                        [
+                            {
+                                "role": "tool",
+                                "parts": [
+                                    {
+                                        "type": "tool_call_response",
+                                        "id": "c1",
+                                        "response": [{"text": "ok"}],
+                                    }
+                                ],
+                            }
+                        ]
+                    )
+                },
+            },
+        ],
+    ],
+)
+def test_a_tools_span_of_strands_has_its_arguments_and_result_in_events(
+    events: list[dict[str, Any]], span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    tool = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": "find",
+        "gen_ai.tool.call.id": "c1",
+    }
+    trace = told(span(1, 0, 9), span(2, 1, 8, parent=1, attributes=tool, events=tuple(events)))
+    call, result = trace.steps
+    assert (call.name, call.call_id, call.arguments) == ("find", "c1", {"id": 8})
+    assert (result.call_id, result.content) == ("c1", [{"text": "ok"}])
+
+
+def test_a_vector_stores_results_are_the_documents_of_a_retrieval(
+    span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    found = {
+        "name": "db.query.result",
+        "attributes": {
+            "db.query.result.id": "d1",
+            "db.query.result.distance": 0.12,
+            "db.query.result.document": "two days",
+            "db.query.result.metadata": '{"source": "faq"}',
+            "db.query.result.vector": [0.1] * 100,
+        },
+    }
+    store = span(2, 1, 8, parent=1, attributes={"db.vector.query.top_k": 3}, events=(found,))
+    (retrieval,) = told(span(1, 0, 9), store).steps
+    assert retrieval.type == "retrieval"
+    assert retrieval.content == [
+        {"content": "two days", "score": 0.12, "id": "d1", "metadata": {"source": "faq"}}
+    ]
+
+
+TOOL = {"name": "find", "description": "Looks up.", "parameters": {"type": "object"}}
+SCHEMA = {"type": "object"}
+OFFERS: dict[str, dict[str, Any]] = {
+    "genai": {"gen_ai.tool.definitions": json.dumps([{"type": "function", **TOOL}])},
+    "openai": {"llm.tools": json.dumps([{"type": "function", "function": TOOL}])},
+    "openinference": {
+        "llm.tools.0.tool.json_schema": json.dumps({"type": "function", "function": TOOL})
+    },
+    "anthropic": {
+        "mlflow.chat.tools": json.dumps(
+            [{"name": "find", "description": "Looks up.", "input_schema": SCHEMA}]
+        )
+    },
+    "traceloop": {
+        "llm.request.functions.0.name": "find",
+        "llm.request.functions.0.description": "Looks up.",
+        "llm.request.functions.0.parameters": json.dumps(SCHEMA),
+    },
+    "vercel": {
+        "ai.prompt.tools": [
+            json.dumps(
+                {
+                    "type": "function",
+                    "name": "find",
+                    "description": "Looks up.",
+                    "inputSchema": SCHEMA,
+                }
+            )
+        ]
+    },
+    "pydantic ai": {
+        "model_request_parameters": json.dumps(
+            {
+                "function_tools": [
+                    {
+                        "name": "find",
+                        "description": "Looks up.",
+                        "parameters_json_schema": SCHEMA,
+                    }
+                ],
+                "output_tools": [],
+            }
+        )
+    },
+    "google": {
+        "gcp.vertex.agent.llm_request": json.dumps(
+            {"config": {"tools": [{"function_declarations": [TOOL]}]}, "contents": []}
+        )
+    },
+    "bedrock": {
+        "gen_ai.tool.definitions": json.dumps(
+            {
+                "tools": [
+                    {
+                        "toolSpec": {
+                            "name": "find",
+                            "description": "Looks up.",
+                            "inputSchema": {"json": SCHEMA},
+                        }
+                    }
+                ]
+            }
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("way", OFFERS)
+def test_the_tools_a_model_was_offered_are_told_in_one_shape(
+    way: str, span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    trace = told(span(1, 0, 9), span(2, 1, 8, parent=1, attributes=OFFERS[way]))
+    assert trace.metadata["tools"] == [TOOL]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"gen_ai.response.finish_reasons": ["stop", "length"]}, "length"),
+        ({"gen_ai.response.finish_reasons": '["content_filter"]'}, "content_filter"),
+        ({"llm.finish_reason": "max_tokens"}, "max_tokens"),
+        ({"ai.response.finishReason": "tool-calls"}, "tool-calls"),
+        ({"gen_ai.completion.0.finish_reason": "length"}, "length"),
+        ({"langfuse.observation.output": '{"choices": [{"finish_reason": "length"}]}'}, "length"),
+        ({"mlflow.spanOutputs": '{"content": "so", "stop_reason": "end_turn"}'}, "end_turn"),
+        ({"output.value": "a length of words"}, None),
+        ({"output.value": '["a", "length"]'}, None),
+    ],
+)
+def test_why_the_model_stopped_is_told(
+    attributes: dict[str, Any],
+    reason: str | None,
+    span: Callable[..., Span],
+    told: Callable[..., Trace],
+) -> None:
+    chat = {"gen_ai.operation.name": "chat", **attributes}
+    trace = told(span(1, 0, 9), span(2, 1, 8, parent=1, attributes=chat))
+    assert trace.metadata.get("finish_reason") == reason
+
+
+def test_a_retriever_of_langsmith_is_one_although_its_operation_is_called_embeddings(
+    span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    run = {
+        "langsmith.span.kind": "retriever",
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.prompt": '{"query": "parcels"}',
+        "gen_ai.completion": '{"documents": [{"page_content": "two days", "metadata": {"n": 1}}]}',
+    }
+    trace = told(span(1, 0, 9), span(2, 1, 8, parent=1, attributes=run))
+    (retrieval,) = (step for step in trace.steps if step.type == "retrieval")
+    assert retrieval.arguments == {"query": "parcels"}
+    assert retrieval.content == [{"content": "two days", "metadata": {"n": 1}}]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [{"document": {"content": "two days", "score": 0.9}}],
+        {"documents": [{"page_content": "two days", "score": 0.9}]},
+        [{"node": {"text": "two days"}, "score": 0.9}],
+        {"matches": [{"text": "two days", "score": 0.9}]},
+    ],
+)
+def test_documents_of_every_framework_have_content_and_score(found: Any) -> None:
+    assert documents_of(found) == [{"content": "two days", "score": 0.9}]
+    assert documents_of(json.dumps(found)) == [{"content": "two days", "score": 0.9}]
+
+
+def test_what_is_no_document_is_kept_as_it_is() -> None:
+    assert documents_of(["two days", {"a": 1}]) == ["two days", {"a": 1}]
+    assert documents_of("two days") is None
+    assert documents_of({"answer": "two days"}) is None
+
+
+def test_the_same_message_in_many_calls_is_read_once_and_told_once(
+    span: Callable[..., Span], told: Callable[..., Trace]
+) -> None:
+    asked = {"role": "user", "parts": [{"type": "text", "content": "why?"}]}
+    said = {"role": "assistant", "parts": [{"type": "text", "content": "so"}]}
+    calls = [
+        span(
+            number,
+            number,
+            90,
+            parent=1,
+            attributes={
+                "gen_ai.operation.name": "chat",
+                "gen_ai.input.messages": json.dumps([asked, said] * number),
+            },
+        )
+        for number in range(2, 5)
+    ]
+    trace = told(span(1, 0, 99), *calls)
+    assert [step.content for step in trace.steps] == ["why?", "so"] * 4

@@ -14,7 +14,8 @@ from capture.malformed import Malformed
 from capture.native import Refused, decode_captures, decode_feedback
 from capture.otlp import NotTraces, decode_json, decode_protobuf
 from capture.policy import ScoringPolicy
-from capture.scorers import examine, is_experiment
+from capture.experiments import is_experiment
+from capture.scorers import examine
 from capture.trace import Trace
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

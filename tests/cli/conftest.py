@@ -137,7 +137,7 @@ async def _through_the_stages(store: Store, stream: Stream, traces: Sequence[Tra
     policies = Policies(store.policies)
     settling = Settling(store.archive, "traces", clock_ms=lambda: 2000)
     due = await settling.fetch(limit=100, wait_seconds=1)
-    scoring = Scoring(policies, ScorerExaminer(), clock=lambda: NOW, on_failed=settling.failed)
+    scoring = Scoring(policies, ScorerExaminer(), clock=lambda: NOW, on_verdict=settling.found)
     flow: Sequence[Any] = [envelope.decode(record) for record in due]
     flow = _emitted(await scoring.handle(flow))
     await settling.commit(due)

@@ -38,7 +38,8 @@ COMMANDS = dict(_commands(get_command(app)))
 def test_every_command_of_the_issue_is_there() -> None:
     expected = (
         "up, serve, send, status, cases list, cases show, patterns list, patterns show, "
-        "patterns members, policy show, policy set, policy history, settings, db upgrade, "
+        "patterns members, policy show, policy set, policy test, policy history, rescore, settings, "
+        "db upgrade, "
         "db current, topics apply, dlq list, dlq show, dlq replay, version"
     )
     assert {" ".join(words) for words in COMMANDS} == set(expected.split(", "))

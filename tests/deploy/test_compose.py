@@ -83,7 +83,8 @@ def test_every_setting_is_one_that_there_is_and_has_a_value_that_is_taken(
 
 
 def _filled_in(value: str) -> str:
-    return re.sub(r"\$\{POSTGRES_PASSWORD:-[^}]+\}", "secret", value)
+    value = re.sub(r"\$\{POSTGRES_PASSWORD:-[^}]+\}", "secret", value)
+    return re.sub(r"\$\{EVALRATCHET_AUTH:-([^}]+)\}", r"\1", value)
 
 
 def test_the_services_and_postgresql_are_given_the_same_name_and_password(
@@ -155,6 +156,14 @@ def test_what_has_no_lock_on_its_door_is_published_on_this_machine_alone(
 ) -> None:
     published = [port for one in compose["services"].values() for port in one.get("ports", [])]
     assert published == ["127.0.0.1:8321:8321"]
+
+
+def test_keys_are_only_done_without_while_no_other_machine_reaches_the_port(
+    compose: dict[str, Any],
+) -> None:
+    capture = compose["services"]["capture"]
+    assert capture["environment"]["EVALRATCHET_AUTH"] == "${EVALRATCHET_AUTH:-off}"
+    assert all(port.startswith("127.0.0.1:") for port in capture["ports"])
 
 
 def test_a_single_kafka_node_asks_nobody_else_for_copies(compose: dict[str, Any]) -> None:

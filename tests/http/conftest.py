@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from services.collector import Collector
 from services.errors import Unavailable
 from services.http.app import create_capture_app
 from services.http.server import serve
-from services.redaction import Redaction
+from services.redaction import Unredacted
 from services.settings import Settings
 from services.stream import envelope
 from services.stream.port import Message, Record
 from services.telemetry import Metrics
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the corpus of malformed requests
 
 
 @pytest.fixture
@@ -66,10 +69,14 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def app(publisher: RememberingPublisher, settings: Settings, metrics: Metrics) -> Any:
-    collector = Collector(
-        publisher, Redaction(), topic="traces", max_message_bytes=2 * settings.max_trace_bytes
+def collector(publisher: RememberingPublisher, settings: Settings) -> Collector:
+    return Collector(
+        publisher, Unredacted(), topic="traces", max_message_bytes=2 * settings.max_trace_bytes
     )
+
+
+@pytest.fixture
+def app(collector: Collector, settings: Settings, metrics: Metrics) -> Any:
     return create_capture_app(collector, settings, metrics=metrics)
 
 

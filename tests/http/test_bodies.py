@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.http.body import TooManyBytes, decompressed
+from services.http.inflate import TooManyBytes, decompressed
 
 TRACE = b'{"trace_id":"t","project":"p"}'
 

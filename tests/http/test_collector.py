@@ -10,7 +10,7 @@ from capture.events import TraceReceived
 from capture.trace import Trace
 from services.collector import Collector
 from services.errors import Unavailable
-from services.redaction import Redaction
+from services.redaction import Unredacted
 from services.stream.port import Message
 
 
@@ -20,7 +20,7 @@ def piece(number: int, text: str = "") -> TraceReceived:
 
 
 async def test_a_piece_too_large_for_its_topic_takes_no_other_along(publisher: Any) -> None:
-    collector = Collector(publisher, Redaction(), topic="traces", max_message_bytes=1000)
+    collector = Collector(publisher, Unredacted(), topic="traces", max_message_bytes=1000)
     collected = await collector.collect([piece(1), piece(2, "x" * 1000), piece(3)])
     assert [one.refusal is None for one in collected] == [True, False, True]
     assert "the limit is 1000" in str(collected[1].refusal)
@@ -29,7 +29,9 @@ async def test_a_piece_too_large_for_its_topic_takes_no_other_along(publisher: A
 
 async def test_nothing_to_publish_asks_nothing_of_the_stream(publisher: Any) -> None:
     publisher.down = "down"
-    assert await Collector(publisher, Redaction(), topic="t", max_message_bytes=1).collect([]) == []
+    assert (
+        await Collector(publisher, Unredacted(), topic="t", max_message_bytes=1).collect([]) == []
+    )
 
 
 async def test_a_stream_that_hangs_is_unavailable_not_a_promise() -> None:
@@ -38,7 +40,7 @@ async def test_a_stream_that_hangs_is_unavailable_not_a_promise() -> None:
             await asyncio.Event().wait()
 
     collector = Collector(
-        Hanging(), Redaction(), topic="t", max_message_bytes=9999, timeout_seconds=0.05
+        Hanging(), Unredacted(), topic="t", max_message_bytes=9999, timeout_seconds=0.05
     )
     with pytest.raises(Unavailable, match=r"within 0\.05 s"):
         await collector.collect([piece(1)])

@@ -60,7 +60,7 @@ async def test_the_document_promises_of_readiness_only_what_is_so(
 ) -> None:
     ready = (await client.get("/openapi.json")).json()["paths"]["/readyz"]["get"]
     assert "Retry-After" in ready["description"]
-    assert ready["responses"].keys() == {"200"}
+    assert ready["responses"].keys() == {"200", "503"}
 
 
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

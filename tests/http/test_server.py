@@ -17,7 +17,7 @@ from services.collector import Collector
 from services.errors import Unavailable
 from services.http.app import create_capture_app
 from services.http.server import serve
-from services.redaction import Redaction
+from services.redaction import Unredacted
 from services.settings import Settings
 from services.stream import envelope
 from services.stream.open import open_stream
@@ -190,7 +190,7 @@ async def test_acknowledged_traces_are_in_the_real_stream(
         topics.all(partitions=4, retention_ms=10**9, max_trace_bytes=settings.max_trace_bytes)
     )
     limit = topics.max_message_bytes(settings.max_trace_bytes)
-    collector = Collector(stream, Redaction(), topic=topics.traces(), max_message_bytes=limit)
+    collector = Collector(stream, Unredacted(), topic=topics.traces(), max_message_bytes=limit)
     app = create_capture_app(collector, settings, metrics=Metrics())
     acknowledged: set[str] = set()
     async with served("127.0.0.1:0", app) as url, httpx.AsyncClient(base_url=url) as client:

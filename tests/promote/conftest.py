@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from capture.events import SEVERITIES, FailingSignal, Failure, Severity
+from capture.events import SEVERITIES, FailingSignal, Failure, Fault, Severity
 from capture.trace import Trace
 from dedup.events import Assigned, Assignment, DecidedBy
 from grade.events import Graded
@@ -22,10 +22,13 @@ def make_graded() -> Callable[..., Graded]:
         *,
         distance: float | None = None,
         decided_by: DecidedBy = "first",
+        fault: Fault = "model",
         **trace: Any,
     ) -> Graded:
         signals = tuple(
-            FailingSignal(name=f"s{n}", scorer=f"k{n % 2}/1", severity=severity, reason=f"R{n}.")
+            FailingSignal(
+                name=f"s{n}", scorer=f"k{n % 2}/1", severity=severity, reason=f"R{n}.", fault=fault
+            )
             for n, severity in enumerate(severities)
         )
         failure = Failure(
@@ -34,6 +37,7 @@ def make_graded() -> Callable[..., Graded]:
             signals=signals,
             severity=max(severities, key=SEVERITIES.index),
             failed_at=datetime(2026, 1, 2, tzinfo=UTC),
+            fault=fault,
         )
         assignment = Assignment(
             pattern_id="p1",

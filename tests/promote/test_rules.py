@@ -12,7 +12,7 @@ from grade.events import Graded
 from promote.case import Case
 from promote.events import CasePromoted
 from promote.policy import PromotionPolicy, PromotionRule
-from promote.rules import chosen_set, is_representative, make_case
+from promote.rules import chosen_set, is_promotable, is_representative, make_case, raised
 
 NOW = datetime(2026, 1, 3, 12, tzinfo=UTC)
 DEFAULTS = PromotionPolicy()
@@ -181,3 +181,33 @@ def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, object]) -> None
 def test_a_promoted_event_says_whose_it_is(make_graded: Callable[..., Graded]) -> None:
     event = CasePromoted(event_id="x", case=make_case(make_graded(), DEFAULTS, now=NOW))
     assert (event.project, event.trace_id) == ("shop", "t1")
+
+
+@pytest.mark.parametrize("fault", ["input", "unknown", "infrastructure"])
+def test_no_rule_promotes_what_is_not_the_models_fault(
+    make_graded: Callable[..., Graded], fault: str
+) -> None:
+    """Only a person can say that such a failure is worth a test."""
+    rules = (PromotionRule(set="monitoring"),)
+    graded = make_graded(("critical",), fault=fault)
+    assert chosen_set(graded, PromotionPolicy(rules=rules)) == ("backlog", "review")
+    assert is_promotable(graded) is (fault != "infrastructure")
+
+
+def test_a_graver_telling_raises_a_case_and_leaves_what_people_did(
+    make_graded: Callable[..., Graded],
+) -> None:
+    mild = make_case(make_graded(("medium",)), DEFAULTS, now=NOW)
+    later = datetime(2026, 2, 1, tzinfo=UTC)
+    grave = make_case(make_graded(("medium", "critical")), DEFAULTS, now=later)
+    changed = raised(mild, grave)
+    assert changed is not None
+    assert (changed.set, changed.severity, changed.label) == ("monitoring", "critical", "s1")
+    assert (changed.case_id, changed.created_at) == (mild.case_id, NOW)
+    assert raised(changed, mild) is None
+    assert raised(changed, grave) is None
+    theirs = msgspec.structs.replace(mild, set_by="ann", waits_for="expected", expected="4")
+    changed = raised(theirs, grave)
+    assert changed is not None
+    assert (changed.set, changed.set_by, changed.waits_for) == ("backlog", "ann", "expected")
+    assert changed.expected == "4"

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from capture.events import FailingSignal, Failure, Severity
+from capture.events import SEVERITIES, FailingSignal, Failure, Fault, Severity
 from capture.trace import Trace
 from dedup.assign import Decided, KnownFingerprint
 from dedup.embedding import HASHING_MODEL, load_model
@@ -21,82 +21,11 @@ from dedup.events import Assigned, Assignment
 from grade.events import Grade, Graded
 from grade.weight import grade
 from promote.case import Case
-from services.archive import ArchivedPiece, DueTrace
+from promote.rules import raised
 from services.deduper import StoredPattern
 from services.grader import Graduate
 from services.policy import Policies, Policy, PolicyChange
 from services.promoter import Promotion
-
-
-class ArchiveDouble:
-    """An `Archive`: traces by project and id, with a revision that rises with every new piece."""
-
-    def __init__(self) -> None:
-        self.pieces: dict[tuple[str, str], list[ArchivedPiece]] = {}
-        self.due_ms: dict[tuple[str, str], int] = {}
-        self.failed: set[tuple[str, str]] = set()
-        self.in_hand: set[tuple[str, str]] = set()
-        self.broken: Exception | None = None
-
-    async def add(
-        self, pieces: Sequence[ArchivedPiece], *, now_ms: int, due_ms: int, again: bool = False
-    ) -> int:
-        if self.broken is not None:
-            raise self.broken
-        new = 0
-        for piece in pieces:
-            place = (piece.project, piece.trace_id)
-            kept = self.pieces.setdefault(place, [])
-            fresh = all(one.event_id != piece.event_id for one in kept)
-            if fresh:
-                kept.append(piece)
-                new += 1
-            if again:
-                self.failed.discard(place)
-            if fresh or again:
-                self.due_ms[place] = due_ms
-        return new
-
-    async def rescore(self, project: str, trace_id: str, *, due_ms: int) -> bool:
-        place = (project, trace_id)
-        self.failed.discard(place)
-        if place in self.pieces:
-            self.due_ms[place] = due_ms
-        return place in self.pieces
-
-    async def claim_due(self, *, now_ms: int, limit: int) -> "ClaimDouble":
-        due = sorted(
-            (when, place)
-            for place, when in self.due_ms.items()
-            if when <= now_ms and place not in self.in_hand
-        )
-        places = [place for _, place in due[:limit]]
-        self.in_hand.update(places)
-        return ClaimDouble(self, [self._due(place) for place in places])
-
-    def _due(self, place: tuple[str, str]) -> DueTrace:
-        pieces = tuple(self.pieces[place])
-        return DueTrace(*place, len(pieces), place in self.failed, pieces)
-
-
-class ClaimDouble:
-    """A `Claim` on an `ArchiveDouble`."""
-
-    def __init__(self, archive: ArchiveDouble, traces: Sequence[DueTrace]) -> None:
-        self.archive = archive
-        self.traces = traces
-
-    async def settle(self, failed: Sequence[bool]) -> None:
-        for trace, verdict in zip(self.traces, failed, strict=True):
-            place = (trace.project, trace.trace_id)
-            if verdict:
-                self.archive.failed.add(place)
-            if len(self.archive.pieces[place]) == trace.revision:
-                self.archive.due_ms.pop(place, None)
-        await self.abandon()
-
-    async def abandon(self) -> None:
-        self.archive.in_hand -= {(trace.project, trace.trace_id) for trace in self.traces}
 
 
 class _ProjectPatterns(msgspec.Struct):
@@ -114,6 +43,10 @@ class PatternStoreDouble:
         self.locks: list[str] = []
         self.kept: list[Decided] = []
         self.fail_after_keep: Exception | None = None
+        self.faults: dict[tuple[str, str], Fault] = {}
+
+    async def change_faults(self, project: str, faults: Mapping[str, Fault]) -> None:
+        self.faults.update({(project, event_id): fault for event_id, fault in faults.items()})
 
     @contextlib.asynccontextmanager
     async def reading(self, project: str) -> AsyncIterator["PatternTransaction"]:
@@ -190,34 +123,46 @@ class EmbedderDouble:
 
 
 class GradeStoreDouble:
-    """A `GradeStore`: the first grade of an event stays."""
+    """A `GradeStore`: the gravest grade of an event stays."""
 
     def __init__(self) -> None:
         self.grades: dict[tuple[str, str], Grade] = {}
 
     async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
-        return {
-            one.event_id: self.grades.setdefault((one.project, one.event_id), one.grade)
-            for one in grades
-        }
+        for one in grades:
+            kept = self.grades.setdefault((one.project, one.event_id), one.grade)
+            if SEVERITIES.index(one.grade.severity) > SEVERITIES.index(kept.severity):
+                self.grades[one.project, one.event_id] = one.grade
+        return {one.event_id: self.grades[one.project, one.event_id] for one in grades}
 
 
 class CaseStoreDouble:
-    """A `CaseStore`: counts each event once, makes each pattern's case once."""
+    """A `CaseStore`: counts each event once, makes each pattern's case once.
+
+    `outages` are the patterns whose representative makes no case.
+    """
 
     def __init__(self) -> None:
         self.counted: dict[str, set[str]] = {}
         self.cases: dict[tuple[str, str], Case] = {}
         self.made_from: dict[str, Case] = {}
+        self.outages: set[str] = set()
         self.calls: list[str] = []
 
     async def promote(self, project: str, promotions: Sequence[Promotion]) -> Mapping[str, Case]:
         self.calls.append(project)
         for one in promotions:
             self.counted.setdefault(one.pattern_id, set()).add(one.event_id)
-            if one.case is not None:
-                place = (project, one.pattern_id)
-                self.made_from[one.event_id] = self.cases.setdefault(place, one.case)
+            if one.case is None or not (one.represents or one.pattern_id in self.outages):
+                continue
+            place = (project, one.pattern_id)
+            if self.cases.setdefault(place, one.case) is one.case:
+                self.made_from[one.event_id] = one.case
+            elif one.event_id in self.made_from:
+                case = raised(self.cases[place], one.case) or self.cases[place]
+                self.cases[place] = self.made_from[one.event_id] = case
+            elif one.represents:
+                self.made_from[one.event_id] = self.cases[place]
         ids = [one.event_id for one in promotions]
         return {one: self.made_from[one] for one in ids if one in self.made_from}
 
@@ -241,12 +186,6 @@ class PolicyStoreDouble:
 
     async def history(self, project: str) -> list[PolicyChange]:
         raise NotImplementedError
-
-
-@pytest.fixture
-def archive() -> ArchiveDouble:
-    """An empty archive."""
-    return ArchiveDouble()
 
 
 @pytest.fixture
@@ -294,6 +233,7 @@ def make_failure() -> Callable[..., Failure]:
         *,
         project: str = "shop",
         severity: Severity = "high",
+        fault: Fault = "model",
         **trace: Any,
     ) -> Failure:
         return Failure(
@@ -302,6 +242,7 @@ def make_failure() -> Callable[..., Failure]:
             signals=(FailingSignal(name="x", scorer="x/1", severity=severity, reason="It broke."),),
             severity=severity,
             failed_at=datetime(2026, 1, 2, tzinfo=UTC),
+            fault=fault,
         )
 
     return make

@@ -39,8 +39,8 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def _process_of(worker: WorkerEmbedder) -> int:
-    assert worker._pool is not None
-    (pid,) = worker._pool._processes
+    assert worker._process._pool is not None
+    (pid,) = worker._process._pool._processes
     return int(pid)
 
 
@@ -170,7 +170,7 @@ from services.embedder import WorkerEmbedder
 async def main():
     worker = WorkerEmbedder("hashing", threads=1)
     await worker.ready()
-    print(*worker._pool._processes, flush=True)
+    print(*worker._process._pool._processes, flush=True)
     time.sleep(60)
 
 if __name__ == "__main__":

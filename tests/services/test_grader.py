@@ -26,11 +26,24 @@ async def test_every_event_of_a_batch_is_graded_in_order(
     assert [one.grade.weight for one in graded] == [1.0, 0.25, 0.15]
 
 
+async def test_an_event_that_comes_again_graver_is_graded_again(
+    grade_store: Any, make_assigned: Make
+) -> None:
+    """More was learnt of the trace: its failure comes again under the same id."""
+    grader = Grader(grade_store)
+    await grader.handle([make_assigned("t1", severity="medium")])
+    graver = make_assigned("t1", severity="critical")
+    (outcome,) = await grader.handle([graver])
+    assert isinstance(outcome, Emit)
+    assert isinstance(outcome.event, Graded)
+    assert (outcome.event.grade.severity, outcome.event.grade.weight) == ("critical", 1.0)
+
+
 async def test_an_event_that_was_graded_before_keeps_its_grade(
     grade_store: Any, make_assigned: Make
 ) -> None:
     """Rules change between versions; what was said about an event does not."""
-    earlier = Grade(severity="low", weight=0.1, components={"severity": 0.1})
+    earlier = Grade(severity="high", weight=0.1, components={"severity": 0.1})
     grade_store.grades["shop", "event-t1"] = earlier
     one = make_assigned("t1")
     outcomes = await Grader(grade_store).handle([one, one])

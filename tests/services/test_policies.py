@@ -31,6 +31,7 @@ _policies = st.builds(
                 st.just(JsonSchemaScorer(schema={"type": "object"})),
             ),
             max_size=5,
+            unique_by=lambda scorer: scorer.label,
         ).map(tuple),
     ),
     dedup=st.builds(DedupPolicy, distance=st.floats(0, 2)),

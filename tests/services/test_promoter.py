@@ -78,3 +78,40 @@ async def test_the_projects_own_rules_choose_the_set(
         ("monitoring", None),
         ("backlog", "expected"),
     ]
+
+
+async def test_an_outage_makes_no_case_and_is_counted(
+    promoter: Promoter, make_graded: Make, case_store: Any
+) -> None:
+    batch = [make_graded("t1", fault="infrastructure"), make_graded("t2", decided_by="fingerprint")]
+    assert await promoter.handle(batch) == [Skip("counted"), Skip("counted")]
+    assert case_store.counted == {"p1": {"event-t1", "event-t2"}}
+    case_store.outages.add("p1")
+    (made,) = _promoted(await promoter.handle([make_graded("t3", decided_by="embedding")]))
+    assert made.trace_id == "t3", (
+        "the first failure of the pattern that is no outage makes its case"
+    )
+
+
+@pytest.mark.parametrize("fault", ["input", "unknown"])
+async def test_what_is_not_surely_the_models_waits_for_a_person(
+    promoter: Promoter, make_graded: Make, fault: str
+) -> None:
+    (made,) = _promoted(
+        await promoter.handle([make_graded("t1", severity="critical", fault=fault)])
+    )
+    assert (made.case.set, made.case.waits_for) == ("backlog", "review")
+    assert f"fault:{fault}" in made.case.tags
+
+
+async def test_a_failure_that_comes_again_graver_raises_its_case(
+    promoter: Promoter, make_graded: Make
+) -> None:
+    (first,) = _promoted(await promoter.handle([make_graded("t1", severity="low")]))
+    assert first.case.set == "backlog"
+    (again,) = _promoted(await promoter.handle([make_graded("t1", severity="critical")]))
+    assert (again.case.set, again.case.severity) == ("monitoring", "critical")
+    assert (again.event_id, again.case.case_id) == (first.event_id, first.case.case_id)
+    assert again.case.created_at == first.case.created_at
+    (last,) = _promoted(await promoter.handle([make_graded("t1", severity="low")]))
+    assert last.case == again.case

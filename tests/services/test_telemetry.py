@@ -29,15 +29,9 @@ def _lines(captured: str) -> list[dict[str, object]]:
 
 
 def test_every_metric_that_is_registered_is_listed_and_the_other_way_round() -> None:
-    metrics = Metrics()
-    stage = metrics.stage("deduper")
-    stage.touch()
-    stage.count(Skip("counted"))
     names = {
-        sample.name
-        for family in metrics.registry.collect()
-        for sample in family.samples
-        if not sample.name.endswith("_created")
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in Metrics().registry.collect()
     }
     assert names == set(get_args(MetricName))
 
@@ -132,3 +126,15 @@ def test_console_logs_are_for_people_and_auto_is_json_where_nobody_looks(
     configure_logging("auto", "INFO")
     structlog.get_logger("services.second").info("started")
     assert capsys.readouterr().err.startswith("{")
+
+
+def test_failures_are_counted_by_fault_and_scorers_that_fail_by_name() -> None:
+    metrics = Metrics()
+    metrics.count_failure("shop", "infrastructure")
+    metrics.count_failure("shop", "infrastructure")
+    metrics.count_scorer_error("shop", "grounded/2")
+    value = metrics.registry.get_sample_value
+    labels = {"project": "shop", "fault": "infrastructure"}
+    assert value("evalratchet_failures_total", labels) == 2
+    labels = {"project": "shop", "scorer": "grounded/2"}
+    assert value("evalratchet_scorer_errors_total", labels) == 1

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from services.archive import ArchivedPiece
+from services.archive import ArchivedPiece, Settled, Verdict
 from services.errors import Unavailable
 from services.store.database import BUSY_SECONDS
 from services.store.faults import passes, translated
 from services.store.open import Store
+
+PASSED, FAILED = Verdict(state="passed"), Verdict(state="failed", failing=("x",))
+AT = Settled(6, 6)
 
 
 def piece(trace: str, event: str) -> ArchivedPiece:
@@ -127,10 +130,10 @@ async def test_a_claim_vanishes_with_its_connection(
     claim = await other.archive.claim_due(now_ms=5, limit=10)
     assert [trace.trace_id for trace in claim.traces] == ["t", "u"]
     await server_store.archive.add([piece("t", "b")], now_ms=6, due_ms=6)
-    await lost.settle([True, False])
-    await claim.settle([False, False])
+    await lost.settle([FAILED, PASSED], AT)
+    await claim.settle([PASSED, PASSED], AT)
     (trace,) = (await server_store.archive.claim_due(now_ms=9, limit=10)).traces
-    assert (trace.trace_id, trace.failed, len(trace.pieces)) == ("t", True, 2)
+    assert (trace.trace_id, trace.failing, len(trace.pieces)) == ("t", ("x",), 2)
 
 
 @pytest.mark.postgres
@@ -186,14 +189,14 @@ async def test_a_server_that_crashes_is_unavailable_and_then_works(
         store.reader.totals(),
         store.policies.current("shop"),
         store.start(),
-        claim.settle([True]),
-        claim.settle([True]),
+        claim.settle([FAILED], AT),
+        claim.settle([FAILED], AT),
     ):
         with pytest.raises(Unavailable):
             await attempt
     own_postgres.start()
     await eventually(store)
-    await claim.settle([True])
+    await claim.settle([FAILED], AT)
     totals = await store.reader.totals()
     assert (totals.pieces, totals.failures, totals.traces_waiting) == (1, 1, 0)
 

@@ -91,7 +91,7 @@ async def test_a_store_without_tables_says_which_command_makes_them(
 
 @pytest.mark.parametrize(
     ("revision", "says"),
-    [("0000", "needs 0001.*`evalratchet db upgrade`"), ("9999", "newer than this version")],
+    [("0000", f"needs {HEAD}.*`evalratchet db upgrade`"), ("9999", "newer than this version")],
 )
 async def test_a_store_of_another_version_says_what_to_do(
     empty_url: str, open_at: Callable[[str], Store], revision: str, says: str

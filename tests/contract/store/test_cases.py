@@ -5,12 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capture.events import SEVERITIES
 from capture.ids import derive_id
 from capture.trace import Step
+from dedup.assign import Candidate, Decided
+from dedup.events import Assignment
 from promote.case import Case, CaseSignal, Provenance
 from services.promoter import Promotion
 from services.store.open import Store
@@ -59,6 +62,80 @@ async def test_a_representative_becomes_a_case_and_duplicates_raise_its_count(
     }
     assert await store.cases.promote("shop", [counted(at, "c", seconds=5)]) == {}
     assert await kept(store) == [("p", 3, at(9))]
+
+
+async def outage(store: Store, at: At, pattern: str, event: str) -> None:
+    """A pattern whose representative is an outage."""
+    assignment = Assignment(
+        pattern_id=pattern,
+        decided_by="first",
+        distance=0.0,
+        fingerprint=event,
+        embedding_space="s",
+    )
+    one = Candidate("shop", event, f"t-{event}", at(0), "text", event, "infrastructure")
+    async with store.patterns.locked("shop") as writer:
+        await writer.keep([Decided(one, assignment, np.ones(2, dtype=np.float32))])
+
+
+async def test_a_pattern_that_began_with_an_outage_gets_the_case_of_the_first_that_is_none(
+    store: Store, at: At
+) -> None:
+    await outage(store, at, "p", "a")
+    assert await store.cases.promote("shop", [counted(at, "a")]) == {}
+    other = msgspec.structs.replace(representative(at, "b"), represents=False)
+    third = msgspec.structs.replace(representative(at, "c"), represents=False)
+    assert await store.cases.promote("shop", [other, third]) == {"b": other.case}
+    assert await store.cases.promote("shop", [third, other]) == {"b": other.case}
+    assert await kept(store) == [("p", 3, at(0))]
+
+
+async def test_a_failure_that_overtakes_its_representative_makes_no_case(
+    store: Store, at: At
+) -> None:
+    other = msgspec.structs.replace(representative(at, "b"), represents=False)
+    assert await store.cases.promote("shop", [other]) == {}
+    first = representative(at, "a")
+    assert await store.cases.promote("shop", [first]) == {"a": first.case}
+    assert await kept(store) == [("p", 2, at(0))]
+
+
+def graver(at: At, event: str) -> Promotion:
+    case = msgspec.structs.replace(
+        make_case(at, "p", event, weight=1.0), severity="critical", set="backlog", label="thumbs"
+    )
+    return Promotion(event, f"t-{event}", "p", at(7), case)
+
+
+async def test_a_case_whose_failure_comes_again_graver_is_raised_and_counted_once(
+    store: Store, at: At
+) -> None:
+    await store.cases.promote("shop", [representative(at, "a"), counted(at, "b")])
+    again = graver(at, "a")
+    assert await store.cases.promote("shop", [again]) == {"a": again.case}
+    assert await store.cases.promote("shop", [representative(at, "a")]) == {"a": again.case}
+    (one,) = await store.reader.cases(project="shop", case_set="backlog", limit=10)
+    assert one.case == again.case
+    assert one.occurrences == 2
+    assert await store.reader.cases(project="shop", case_set="monitoring", limit=10) == []
+
+
+async def test_another_failure_of_the_pattern_raises_nothing(store: Store, at: At) -> None:
+    first = representative(at, "a")
+    await store.cases.promote("shop", [first])
+    other = msgspec.structs.replace(graver(at, "b"), represents=False)
+    assert await store.cases.promote("shop", [other]) == {}
+    (one,) = await store.reader.cases(project="shop", case_set=None, limit=10)
+    assert one.case == first.case
+
+
+async def test_the_set_that_a_person_chose_stays(store: Store, at: At) -> None:
+    first = representative(at, "a")
+    chosen = msgspec.structs.replace(first.case, set="blocking", set_by="ann", expected="yes")
+    await store.cases.promote("shop", [msgspec.structs.replace(first, case=chosen)])
+    raised = (await store.cases.promote("shop", [graver(at, "a")]))["a"]
+    assert (raised.set, raised.set_by, raised.expected) == ("blocking", "ann", "yes")
+    assert (raised.severity, raised.label) == ("critical", "thumbs")
 
 
 async def test_occurrences_that_came_before_their_representative_are_counted(

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable
 
+from capture.events import Severity
 from grade.events import Grade
 from services.grader import Graduate
 from services.store.open import Store
 
 
-def graduate(event: str, weight: float, project: str = "shop") -> Graduate:
-    grade = Grade(severity="high", weight=weight, components={"severity": 0.75, "odd": 0.1 + 0.2})
+def graduate(
+    event: str, weight: float, project: str = "shop", severity: Severity = "high"
+) -> Graduate:
+    grade = Grade(severity=severity, weight=weight, components={"severity": 0.75, "odd": 0.1 + 0.2})
     return Graduate(project, event, "p", grade)
 
 
@@ -19,6 +22,20 @@ async def test_the_first_grade_of_an_event_stays(store: Store) -> None:
     assert await store.grades.settle([second, graduate("b", 0.5)]) == {
         "a": first.grade,
         "b": graduate("b", 0.5).grade,
+    }
+
+
+async def test_a_graver_grade_replaces_the_one_there_was_and_nothing_lowers_it(
+    store: Store,
+) -> None:
+    """A late thumb down makes a slow answer a bad one; delivering the old event again changes nothing."""
+    mild, grave = graduate("a", 0.0, severity="medium"), graduate("a", 0.0, severity="high")
+    await store.grades.settle([mild])
+    assert await store.grades.settle([grave]) == {"a": grave.grade}
+    assert await store.grades.settle([mild]) == {"a": grave.grade}
+    assert await store.grades.settle([mild, graduate("b", 0.1)]) == {
+        "a": grave.grade,
+        "b": graduate("b", 0.1).grade,
     }
 
 

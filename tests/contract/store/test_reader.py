@@ -9,7 +9,7 @@ import pytest
 from dedup.assign import Candidate, Decided
 from dedup.events import Assignment
 from promote.case import Case, CaseSet, Provenance
-from services.archive import ArchivedPiece
+from services.archive import ArchivedPiece, Settled, Verdict
 from services.promoter import Promotion
 from services.reading import Member, Totals
 from services.store.open import Store
@@ -53,7 +53,11 @@ async def promote(store: Store, *cases: Case) -> None:
 
 
 async def decide(
-    store: Store, at: At, events: list[tuple[str, str]], project: str = "shop"
+    store: Store,
+    at: At,
+    events: list[tuple[str, str]],
+    project: str = "shop",
+    outages: tuple[str, ...] = (),
 ) -> None:
     """Events with their patterns; the first of a pattern is its representative."""
     seen: set[str] = set()
@@ -68,7 +72,10 @@ async def decide(
             )
             vector = None if pattern in seen else np.ones(2, dtype=np.float32)
             seen.add(pattern)
-            one = Candidate(project, event, f"t-{event}", at(number), f"text of {event}", event)
+            fault = "infrastructure" if pattern in outages else "model"
+            one = Candidate(
+                project, event, f"t-{event}", at(number), f"text of {event}", event, fault
+            )
             await writer.keep([Decided(one, assignment, vector)])
 
 
@@ -82,6 +89,7 @@ async def test_an_empty_store_has_nothing(store: Store) -> None:
         occurrences=0,
         cases=0,
         cases_by_set={"blocking": 0, "monitoring": 0, "backlog": 0},
+        failures_by_fault={"model": 0, "infrastructure": 0, "input": 0, "unknown": 0},
     )
     assert await store.reader.projects() == []
     assert await store.reader.cases(project=None, case_set=None, limit=10) == []
@@ -97,9 +105,9 @@ async def test_totals_are_of_one_project_or_of_all(
     pieces.append(ArchivedPiece("bank", "t", "a", "trace/1", b""))
     await store.archive.add(pieces[:2], now_ms=1, due_ms=1)
     claim = await store.archive.claim_due(now_ms=2, limit=10)
-    await claim.settle([True])
+    await claim.settle([Verdict(state="failed")], Settled(2, 3))
     await store.archive.add(pieces[2:], now_ms=1, due_ms=1)
-    await decide(store, at, [("a", "p"), ("b", "p"), ("c", "q")])
+    await decide(store, at, [("a", "p"), ("b", "p"), ("c", "q")], outages=("q",))
     await decide(store, at, [("a", "r")], "bank")
     await promote(store, make_case("x"), make_case("y", project="bank", case_set="backlog"))
     assert await store.reader.totals("shop") == Totals(
@@ -111,6 +119,7 @@ async def test_totals_are_of_one_project_or_of_all(
         occurrences=3,
         cases=1,
         cases_by_set={"blocking": 0, "monitoring": 1, "backlog": 0},
+        failures_by_fault={"model": 2, "infrastructure": 1, "input": 0, "unknown": 0},
     )
     everything = await store.reader.totals()
     assert (everything.pieces, everything.traces, everything.traces_waiting) == (3, 2, 1)
@@ -180,6 +189,30 @@ async def test_patterns_come_most_frequent_first_and_are_found_by_their_id(
     assert found == listed[0]
     assert (found.first_failed_at, found.last_failed_at) == (at(1), at(2))
     assert await store.reader.pattern("x\x00") == []
+
+
+async def test_patterns_of_one_fault_are_those_whose_representative_has_it(
+    store: Store, at: At
+) -> None:
+    await decide(store, at, [("a", "wrong"), ("b", "down"), ("c", "down")], outages=("down",))
+    (down,) = await store.reader.patterns(project="shop", limit=10, fault="infrastructure")
+    assert (down.pattern_id, down.fault) == ("down", "infrastructure")
+    (wrong,) = await store.reader.patterns(project=None, limit=10, fault="model")
+    assert (wrong.pattern_id, wrong.fault) == ("wrong", "model")
+    assert await store.reader.patterns(project="shop", limit=10, fault="input") == []
+
+
+async def test_a_failure_that_turns_out_to_be_anothers_fault_is_counted_as_such(
+    store: Store, at: At
+) -> None:
+    await decide(store, at, [("a", "p"), ("b", "p"), ("c", "q")], outages=("p",))
+    await store.patterns.change_faults("shop", {"a": "model", "zz": "input"})
+    await store.patterns.change_faults("bank", {"c": "input"})
+    await store.patterns.change_faults("shop", {})
+    totals = await store.reader.totals("shop")
+    assert totals.failures_by_fault == {"model": 2, "infrastructure": 1, "input": 0, "unknown": 0}
+    (found,) = await store.reader.pattern("p")
+    assert found.fault == "model", "the representative's fault is the pattern's"
 
 
 async def test_members_come_in_the_order_they_were_decided(store: Store, at: At) -> None:

@@ -1,0 +1,357 @@
+"""Pieces of traces without what a project's policy calls personal or secret."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+
+from capture.events import FeedbackReceived, Piece, Span, SpansReceived, TraceReceived
+from capture.redaction import secrets
+from capture.redaction.finding import Found
+from capture.redaction.gates import Gates
+from capture.redaction.paths import Paths, compiled_paths
+from capture.redaction.placeholder import PLACEHOLDER, placeholder
+from capture.redaction.policy import RedactionPolicy
+from capture.redaction.recognisers import Recognisers
+from capture.redaction.texts import IDENTIFIER_KINDS, Searcher
+from capture.redaction.walk import Walk
+from capture.trace import Signal, Step, Trace
+
+_REMEMBERED = 4096  # texts whose outcome is kept: conversations repeat what was said
+_REMEMBERED_CHARS = 4000
+_LONGEST_NAME = 128  # characters that ids and names of signals may have
+_LARGE_NUMBER = 10_000_000  # a smaller number identifies nobody
+_AT_SIGNS = ("@", "%40", "\\u0040", "&#64;", "&#x40;", "&commat;", "＠", "\\uff20", "\\uFF20")
+_ROUNDS = 4  # a text is looked at again after a change, until nothing is found; two are usual
+
+
+class Redacted(msgspec.Struct, frozen=True):
+    """One thing that was taken out: where (steps from the piece), and what stands there now."""
+
+    kind: str
+    at: tuple[str | int, ...]
+    before: str
+    after: str
+
+
+Names = Mapping[str, Sequence[Found]]
+"""What a model found beforehand, by text."""
+
+_Decided = tuple[str, tuple[tuple[str, str, str], ...]]  # the text, and (kind, before, after) each
+
+
+class Rules:
+    """A policy made ready under a project's key. May be shared by threads: nothing in it shows."""
+
+    def __init__(
+        self, policy: RedactionPolicy, key: bytes, recognisers: Callable[[], Recognisers]
+    ) -> None:
+        """`key`: see `placeholder.project_key`. `recognisers` is only asked about candidates."""
+        self.key = key
+        self.texts = Searcher(policy, recognisers)
+        self.identifiers = Searcher(policy, recognisers, IDENTIFIER_KINDS)
+        self.paths = compiled_paths(policy.json_paths)
+        self.secrets = "secret" in policy.kinds
+        self.remembered: dict[tuple[bool, str, str], _Decided] = {}
+        self._gates = Gates(policy.kinds, policy.phone_regions)
+        self._own = bool(policy.patterns or policy.json_paths)
+        self._telling: dict[str, bool] = {}
+
+    def clean(self, value: Any) -> bool:
+        """Whether nothing in the value is a candidate, in one pass and without any recogniser.
+
+        Never where the project has patterns and paths of its own: they are asked about each text.
+        """
+        return not self._own and self._gates.clean(msgspec.json.encode(value))
+
+    def marks(self, value: Any) -> tuple[str, ...]:
+        """One of these is in every text of the value that has a candidate; none: no telling.
+
+        Addresses alone are the usual case, and a text without an at sign need not be looked at.
+        """
+        if self._own:
+            return ()
+        passed = self._gates.open_for(msgspec.json.encode(value))
+        if not {"near", "weak"} <= passed:
+            passed -= {"near", "weak"}
+        return _AT_SIGNS if passed <= {"email", "url_user"} else ()
+
+    def tells(self, name: str) -> bool:
+        """Whether what stands under this name is a secret."""
+        known = self._telling.get(name)
+        if known is None:
+            if len(self._telling) >= _REMEMBERED:
+                self._telling.clear()
+            known = self._telling[name] = secrets.is_secret_key(name)
+        return known
+
+
+class Redactor:
+    """Redacts pieces by rules; one for each batch of pieces, in one thread. Deterministic."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        names: Names | None = None,
+        told: Callable[[Redacted], None] | None = None,
+    ) -> None:
+        """`names` were found by a model beforehand; `told` hears of everything that is taken out."""
+        self._rules = rules
+        self._names = names or {}
+        self._told = told
+        self._paths = Paths(rules.paths, self._hidden)
+        self._walk = Walk(
+            self._changed, self._changed_name, self._changed_number, skip=self._skipped
+        )
+        self._marks: tuple[str, ...] = ()
+        self.counts: Counter[str] = Counter()
+        """How many of each kind were taken out so far."""
+
+    def redact(self, piece: Piece) -> Piece:
+        """The piece without; itself when there is nothing."""
+        self._walk.at.clear()
+        if isinstance(piece, TraceReceived):
+            return self._trace_piece(piece)
+        if isinstance(piece, SpansReceived):
+            return self._spans_piece(piece)
+        return self._feedback_piece(piece)
+
+    def _clean(self, value: Any) -> bool:
+        return not self._names and self._rules.clean(value)
+
+    # --- pieces ---------------------------------------------------------------------------------
+
+    def _trace_piece(self, piece: TraceReceived) -> TraceReceived:
+        if self._clean(piece.trace):
+            return piece
+        trace = self._trace(self._paths.trace(piece.trace))
+        return piece if trace is piece.trace else msgspec.structs.replace(piece, trace=trace)
+
+    def _spans_piece(self, piece: SpansReceived) -> SpansReceived:
+        resource, spans = self._paths.spans(piece.resource, piece.spans)
+        trace_id = self._identifier("trace_id", piece.trace_id)
+        if not self._clean(resource):
+            resource = self._walk.under("resource", resource)
+        self._walk.at.append("spans")
+        after = [self._span(index, span) for index, span in enumerate(spans)]
+        self._walk.at.pop()
+        same = all(new is old for new, old in zip(after, piece.spans, strict=True))
+        changes = {
+            "resource": resource,
+            "spans": piece.spans if same else tuple(after),
+            "trace_id": trace_id,
+        }
+        return cast("SpansReceived", _replaced(piece, changes))
+
+    def _feedback_piece(self, piece: FeedbackReceived) -> FeedbackReceived:
+        if self._clean(piece):
+            return piece
+        changes: dict[str, Any] = {"signal": self._signal(self._paths.signal(piece.signal))}
+        for name in ("trace_id", "span_id", "session_id"):
+            value = getattr(piece, name, None)
+            if isinstance(value, str):
+                changes[name] = self._identifier(name, value)
+        return cast("FeedbackReceived", _replaced(piece, changes))
+
+    def _trace(self, trace: Trace) -> Trace:
+        changes: dict[str, Any] = {
+            name: self._identifier(name, getattr(trace, name))
+            for name in ("trace_id", "environment", "release", "model")
+        }
+        for name in ("session_id", "user_id", "input", "output", "metadata"):
+            changes[name] = self._walk.under(name, getattr(trace, name), name)
+        changes["steps"] = self._each("steps", trace.steps, self._step)
+        changes["signals"] = self._each("signals", trace.signals, self._signal)
+        return cast("Trace", _replaced(trace, changes))
+
+    def _each(self, name: str, items: Sequence[Any], change: Callable[[Any], Any]) -> Any:
+        after = []
+        for index, item in enumerate(items):
+            self._walk.at += [name, index]
+            after.append(change(item))
+            del self._walk.at[-2:]
+        return items if all(a is b for a, b in zip(after, items, strict=True)) else tuple(after)
+
+    def _step(self, step: Step) -> Step:
+        changes: dict[str, Any] = {
+            "name": self._identifier("name", step.name),
+            "call_id": self._identifier("call_id", step.call_id),
+        }
+        for name in ("content", "arguments", "error"):
+            changes[name] = self._walk.under(name, getattr(step, name), name)
+        return cast("Step", _replaced(step, changes))
+
+    def _signal(self, signal: Signal) -> Signal:
+        changes: dict[str, Any] = {
+            "name": self._identifier("name", signal.name),
+            "source": self._identifier("source", signal.source),
+            "id": self._identifier("id", signal.id),
+        }
+        for name in ("comment", "label", "correction", "metadata"):
+            changes[name] = self._walk.under(name, getattr(signal, name), name)
+        if isinstance(signal.value, str):
+            changes["value"] = self._walk.under("value", signal.value, "value")
+        return cast("Signal", _replaced(signal, changes))
+
+    def _span(self, index: int, span: Span) -> Span:
+        if self._clean(span):
+            return span
+        self._marks = () if self._names else self._rules.marks(span)
+        self._walk.at.append(index)
+        changes: dict[str, Any] = {
+            name: self._walk.under(name, getattr(span, name), name)
+            for name in ("name", "status_message", "attributes", "events")
+        }
+        self._walk.at.pop()
+        self._marks = ()
+        return cast("Span", _replaced(span, changes))
+
+    # --- texts ----------------------------------------------------------------------------------
+
+    def _identifier(self, name: str, value: str | None) -> str | None:
+        """An id or a name: short, and found by what is no number."""
+        if not value or (value.isascii() and value.isalnum() and len(value) <= _LONGEST_NAME):
+            return value
+        self._walk.at.append(name)
+        after = self._replaced_in(value, "", self._rules.identifiers)
+        self._walk.at.pop()
+        if after is not value and len(after) > _LONGEST_NAME:
+            return placeholder(self._rules.key, "field", value)
+        return after
+
+    def _skipped(self, text: str) -> bool:
+        return bool(self._marks) and not any(mark in text for mark in self._marks)
+
+    def _changed_name(self, name: str, _: str) -> str:
+        return name if len(name) < 6 or self._skipped(name) else self._changed(name, "")  # noqa: PLR2004 - the shortest address: a@b.co
+
+    def _changed(self, text: str, name: str) -> str:
+        if not text:
+            return text
+        if self._rules.secrets and name and self._rules.tells(name) and self._holds_secret(text):
+            after = placeholder(self._rules.key, "secret", text)
+            self._note("secret", text, after)
+            return after
+        return self._replaced_in(text, name, self._rules.texts)
+
+    def _changed_number(self, number: float, name: str) -> Any:
+        """A card, or what its name says it is, as a number."""
+        if not _LARGE_NUMBER <= number < 1e18 or number != int(number):  # noqa: PLR2004 - 18 digits
+            return number
+        text = str(int(number))
+        if self._rules.secrets and self._rules.tells(name):
+            return self._changed(text, name)
+        found = self._rules.texts.find(text, name)
+        sure = [f for f in found if f.kind == "card" or _says(name, f.kind)]
+        if len(sure) != 1 or (sure[0].start, sure[0].end) != (0, len(text)):
+            return number
+        after = placeholder(self._rules.key, sure[0].kind, sure[0].value)
+        self._note(sure[0].kind, text, after)
+        return after
+
+    def _holds_secret(self, text: str) -> bool:
+        return not (
+            PLACEHOLDER.fullmatch(text)
+            or secrets.stands_for_nothing(text)
+            or self._rules.texts.allows(text)
+        )
+
+    def _replaced_in(self, text: str, name: str, searcher: Searcher) -> str:
+        place = (searcher is self._rules.texts, name, text)
+        seen = self._rules.remembered
+        known = seen.get(place) if text not in self._names else None
+        if known is None:
+            known = self._decided(text, name, searcher)
+            if len(text) <= _REMEMBERED_CHARS and text not in self._names:
+                if len(seen) >= _REMEMBERED:
+                    seen.clear()
+                seen[place] = known
+        for kind, before, after in known[1]:
+            self._note(kind, before, after)
+        return known[0]
+
+    def _decided(self, text: str, name: str, searcher: Searcher) -> _Decided:
+        notes: list[tuple[str, str, str]] = []
+        result = text
+        given = self._names.get(text, ()) if searcher is self._rules.texts else ()
+        for _ in range(_ROUNDS):
+            found = searcher.find(result, name, given)
+            if not found:
+                break
+            given = ()
+            parts, end = [], 0
+            for one in found:
+                said = result[one.start : one.end]
+                after = placeholder(self._rules.key, one.kind, one.value)
+                notes.append((one.kind, said, after))
+                parts += [result[end : one.start], after]
+                end = one.end
+            result = "".join([*parts, result[end:]])
+        return result, tuple(notes)
+
+    def _note(self, kind: str, before: str, after: str) -> None:
+        self.counts[kind] += 1
+        if self._told is not None:
+            self._told(Redacted(kind, tuple(self._walk.at), before, after))
+
+    def _hidden(self, value: Any, at: tuple[str | int, ...]) -> str:
+        """What takes the place of a value that a JSON path names."""
+        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        if PLACEHOLDER.fullmatch(text):
+            return text
+        after = placeholder(self._rules.key, "field", text)
+        self.counts["field"] += 1
+        if self._told is not None:
+            self._told(Redacted("field", at, text, after))
+        return after
+
+
+def texts_of(pieces: Iterable[Piece]) -> list[str]:
+    """Every text of the pieces that a model may be asked about, once, in order."""
+    seen: dict[str, None] = {}
+
+    def noted(text: str, _: str) -> str:
+        seen.setdefault(text)
+        return text
+
+    walk = Walk(noted, lambda name, _: name, lambda number, _: number)
+    for piece in pieces:
+        if isinstance(piece, TraceReceived):
+            trace = piece.trace
+            said: list[Any] = [
+                trace.input,
+                trace.output,
+                trace.metadata,
+                trace.user_id,
+                trace.session_id,
+            ]
+            said += [v for s in trace.steps for v in (s.content, s.arguments, s.error)]
+            said += [
+                v
+                for s in trace.signals
+                for v in (s.comment, s.value, s.label, s.correction, s.metadata)
+            ]
+        elif isinstance(piece, SpansReceived):
+            said = [piece.resource]
+            said += [
+                v for s in piece.spans for v in (s.attributes, s.events, s.status_message, s.name)
+            ]
+        else:
+            told = piece.signal
+            said = [told.comment, told.value, told.label, told.correction, told.metadata]
+        walk.value(said)
+    return list(seen)
+
+
+def _says(name: str, kind: str) -> bool:
+    """Whether a number's name says that it is of this kind."""
+    words = {"phone": ("phone", "mobile", "tel", "fax", "whatsapp"), "iban": ("iban",)}
+    return kind == "national_id" or any(word in name.lower() for word in words.get(kind, ()))
+
+
+def _replaced(struct: msgspec.Struct, changes: Mapping[str, Any]) -> msgspec.Struct:
+    """The struct with the changes; itself when they change nothing."""
+    told = {name: value for name, value in changes.items() if value is not getattr(struct, name)}
+    return msgspec.structs.replace(struct, **told) if told else struct

@@ -1,0 +1,1 @@
+"""Asking a model: the only code that talks to one."""
