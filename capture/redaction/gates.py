@@ -32,12 +32,13 @@ _PLAIN = r"0\d{7,16}|[2-9]\d{9}|1[0-3]\d{8}|\d{11,12}|[2-9]\d{12}|1[0-3]\d{11}|\
 """Numbers without separators. Ten and thirteen digits that begin with 14 to 19 are Unix times, in
 seconds and milliseconds, from 2014 to 2033; eight or nine digits are dates and orders."""
 
-_TEN = [
-    rf"[1-9]\d{{{first - 1}}}[ .\-]\d(?:[ .\-]?\d){{{9 - first}}}" for first in range(2, 9)
+_LOOSE = [
+    rf"[1-9]\d{{{first - 1}}}[ .\-]\d(?:[ .\-]?\d){{{9 - first},{12 - first}}}"
+    for first in range(2, 9)
 ]
-"""Ten digits in any groups. How people group is no rule, and phonenumbers takes all of them."""
+"""Ten to thirteen digits in any groups: phonenumbers takes all of them."""
 
-_GROUPED = "|".join((  # noqa: FLY002 - one shape a line
+_GROUPED = "|".join((
     r"\(?\d{3}\)?[ .\-/]{1,3}\d{3}[ .\-]{0,3}\d{4}|\(\d{3}\)\d{3}|\d{6}[ .\-]\d{4}",  # (415) 555-2671
     r"\(?0\d{2,5}\)?(?:[ ./()\-]{1,3}\d{2,8}){1,5}",  # 030 1234567, 07700 900123
     r"\(?0\d\)?(?: \d{2,8}){2,5}|0\d(?:[.\-/]\d\d){4}|0\d[.\-/]\d{3,}[.\-/]?\d{3,}",  # 06 12 34 56 78
@@ -50,6 +51,7 @@ _GROUPED = "|".join((  # noqa: FLY002 - one shape a line
     r"\d{6}-\d{7}|[12]\d{3}[ \-]\d{3}[ \-]\d{3}",
     r"[3456]\d{3}[\- ]?\d{3,4}[\- ]?\d{3,4}[\- ]?\d{3,5}",  # cards
     r"1\d{3}[\- ]?\d{3,4}[\- ]?\d{3,4}[\- ]?\d{4,5}",
+    *_LOOSE,
     r"\d{2,3}[ .\-]{1,3}\d{3,6}[ .\-]{1,3}\d{2,6}|\d{2,3}[ .\-]{1,3}\d{2}[ .\-]{1,3}\d{5,6}",  # 41-5555-2671
     r"\d{2,3}(?:[ .\-]{1,2}\d{2,6}){3,4}|\d{2}[ .\-]\d{8,9}|\d{3}[ .\-]\d{7}|\d{4}[ .\-]\d{6}",
     r"\d{6}[ .\-]\d{4,5}|\d{7}[ .\-]\d{3,4}|\d{8}[ .\-]\d{2,3}",

@@ -14,12 +14,23 @@ from capture.redaction.recognisers import Recognisers
 
 _MOST_CANDIDATES = 2000  # of numbers in a text; with more, a table of them, nobody is asked
 _CROWDED = "number"
+_SAYS_ENOUGH = 6  # characters that hardly mean something else where they stand again
 _ETHEREUM = re.compile(
     r"(?<![0-9A-Za-z])0x[0-9a-fA-F]{40}(?![0-9A-Za-z])"
 )  # EIP-55; Presidio has none
 
 IDENTIFIER_KINDS: tuple[Kind, ...] = ("email", "iban", "secret", "jwt", "url_user")
 """Looked for in ids and names that a trace is found by: no number is taken for a phone there."""
+
+
+def _elsewhere(text: str, found: Sequence[Found]) -> Iterator[Found]:
+    """The same words at other places of the text, where what stands beside them says less."""
+    for one in {text[f.start : f.end]: f for f in found}.values():
+        said = text[one.start : one.end]
+        if len(said) < _SAYS_ENOUGH or text.count(said) < 2:  # noqa: PLR2004 - itself and another
+            continue
+        for match in re.finditer(rf"(?<![0-9A-Za-z]){re.escape(said)}(?![0-9A-Za-z])", text):
+            yield msgspec.structs.replace(one, start=match.start(), end=match.end())
 
 
 class Searcher:
@@ -75,7 +86,8 @@ class Searcher:
                     for f in self._find(segment, lead)
                 )
             start = len(text) if border is None else border.end()
-        return apart((f for f in found if not self._left_alone(text, f)), text)
+        found = [f for f in found if not self._left_alone(text, f)]
+        return apart([*found, *_elsewhere(text, found)], text)
 
     def _left_alone(self, text: str, found: Found) -> bool:
         return self.allows(text[found.start : found.end]) or (

@@ -11,7 +11,7 @@ from services.store.claims import Claims
 from services.store.database import Database
 from services.store.expiry import Expiry
 from services.store.faults import table_is_gone
-from services.store.keeping import Packed, Times, TraceKey, keep
+from services.store.keeping import PARDONED, Packed, Times, TraceKey, keep
 from services.store.pieces import each, pack, span_key
 from services.store.references import Reference, awaited_spans, join, resolve, wait
 from services.store.tables import project, trace
@@ -21,15 +21,7 @@ _add_project = absorbing(project)
 _rescore = (
     update(trace)
     .where(trace.c.project == bindparam("in_project"), trace.c.trace_id == bindparam("of"))
-    .values(
-        state="waiting",
-        failing=None,
-        why=None,
-        truncated=False,
-        scored_ms=None,
-        due_ms=bindparam("due"),
-        revision=trace.c.revision + 1,
-    )
+    .values(**PARDONED, due_ms=bindparam("due"), revision=trace.c.revision + 1)
 )
 
 

@@ -7,7 +7,7 @@ first, so what is decided from it in Python (which chunk, which pieces are new, 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Row, bindparam, case, insert, literal, select, text, update
 
 from services.store.chunks import Chunk, chunk
 from services.store.tables import trace
@@ -70,7 +70,17 @@ _grow = _of_trace.values(
     pieces=bindparam("to_pieces"),
     bytes=bindparam("to_bytes"),
 )
-_pardon = _of_trace.values(state="waiting", scored_ms=None, why=None, failing=None, truncated=False)
+PARDONED: dict[str, Any] = {
+    "state": "waiting",
+    "scored_ms": None,
+    "why": None,
+    # nothing counts as emitted any more; that there was a failure is not forgotten
+    "failing": case((trace.c.failing.is_(None), None), else_=literal((), trace.c.failing.type)),
+    "truncated": False,
+}
+"""What is written to a trace that is to be scored as if for the first time."""
+
+_pardon = _of_trace.values(**PARDONED)
 _reserve = absorbing(trace)
 _new_trace = insert(trace)
 

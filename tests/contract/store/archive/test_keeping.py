@@ -118,6 +118,22 @@ async def test_a_trace_is_scored_again_by_its_name(
     assert not await store.archive.rescore("shop", "nobody", due_ms=7)
 
 
+async def test_a_trace_that_failed_is_still_kept_when_it_passes_once_more(
+    store: Store, piece: Any, settle: Any
+) -> None:
+    """Scored again with another policy: its failure was emitted all the same."""
+    await store.archive.add([piece("t", "a")], now_ms=1, due_ms=1)
+    failed = Verdict(state="failed", failing=("x",))
+    await settle(await store.archive.claim_due(now_ms=5, limit=10), t=failed)
+    await store.archive.rescore("shop", "t", due_ms=5)
+    claim = await store.archive.claim_due(now_ms=5, limit=10)
+    assert [trace.failing for trace in claim.traces] == [()]
+    await settle(claim, t=Verdict(state="passed", drop_ms=10))
+    assert await store.archive.expire(now_ms=20, before_ms=0) == 0
+    (row,) = await store.traces.find("t", project=None)
+    assert (row.state, row.failing, row.drop_ms) == ("failed", (), None)
+
+
 async def test_a_late_piece_goes_to_the_chunk_of_its_trace(
     store: Store, piece: Any, due: Any
 ) -> None:
