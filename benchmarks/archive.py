@@ -37,7 +37,7 @@ from services.stream import envelope
 _SPANS = 10
 _BATCH = 100  # pieces: what intake gathers in 50 ms at 8,000 spans a second is 40
 _HOUR_MS = 3_600_000
-_WORDS = (  # as varied as what customers write: 400 words
+_WORDS = (  # with a number behind most of them, some 600 words
     *("parcel", "order", "refund", "late", "customer", "address", "tracking", "number", "please"),
     *("card", "payment", "charged", "invoice", "account", "password", "policy", "label", "box"),
     *("the", "my", "is", "not"),

@@ -125,13 +125,15 @@ def find_after_keywords(text: str) -> Iterator[Found]:
     """Values of keywords: quoted ones as detect-secrets reads them, and plain ones."""
     from detect_secrets.plugins import keyword  # noqa: PLC0415 - as Presidio
 
+    done = 0
     for match in _KEYWORD.finditer(text):
         low, high = match.span()
         first, last = max(0, low - _WIDE), min(len(text), high + _WIDE)
-        for pattern, group in keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP.items():
-            found = pattern.search(text, first if group == 2 else low, last)  # noqa: PLR2004 - what stands before its keyword
-            if found is not None:
-                yield from _kept(text, *found.span(group))
+        if last > done and any(text.find(quote, first, last) >= 0 for quote in "\"'`"):
+            for pattern, group in keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP.items():
+                for found in pattern.finditer(text, first, last):
+                    yield from _kept(text, *found.span(group))
+            done = last
         yield from _plain(text, high, match[0])
 
 

@@ -18,6 +18,10 @@ _HELD_MS = 7 * 86_400_000
 """How long a chunk is kept for traces that were scored and are due again. One that never was is
 waited for; one that gets pieces for ever, because its id stands for everything, is not."""
 
+_MISSED_MS = 6 * 3_600_000
+"""How far back is looked for what two transactions missed of each other: they met within seconds, but
+then the process may have been down."""
+
 _A_TIME = 200  # references that are looked for in one transaction
 
 
@@ -59,7 +63,8 @@ class Expiry:
             def work(
                 connection: Connection, after: Reference | None = last
             ) -> tuple[int, Reference | None]:
-                some = awaited_after(connection, after, _A_TIME)
+                since = times.now_ms - _MISSED_MS
+                some = awaited_after(connection, after, since_ms=since, limit=_A_TIME)
                 found = [(one, trace_id) for one in some if (trace_id := resolve(connection, one))]
                 touched: set[TraceKey] = set()
                 for one, trace_id in found:

@@ -102,9 +102,7 @@ class StoreReader:
             pattern.c.last_failed_at.desc(),
             pattern.c.pattern_id,
         )
-        rows = await self._rows(
-            _patterns.where(*wanted).order_by(*order).limit(limit)
-        )
+        rows = await self._rows(_patterns.where(*wanted).order_by(*order).limit(limit))
         return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
 
     async def pattern(self, pattern_id: str) -> Sequence[PatternRow]:

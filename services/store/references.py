@@ -9,7 +9,7 @@ when the archive is tidied.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, literal, select, tuple_
+from sqlalchemy import Connection, and_, delete, exists, literal, select, tuple_
 
 from services.archive import Naming
 from services.store.chunks import chunk, there
@@ -112,14 +112,16 @@ def awaited_sessions(
 
 
 def awaited_after(
-    connection: Connection, last: Reference | None, limit: int
+    connection: Connection, last: Reference | None, *, since_ms: int, limit: int
 ) -> Sequence[Reference]:
-    """What waits, in order, so many at a time."""
+    """What waits and came since, in order, so many at a time."""
     order = trace_awaited.c.project, trace_awaited.c.trace_id
-    query = select(*order).order_by(*order).limit(limit)
+    same = trace.c.project == order[0], trace.c.trace_id == order[1]
+    query = select(*order).join(trace, and_(*same)).where(trace.c.last_ms >= since_ms)
     if last is not None:
         query = query.where(tuple_(*order) > tuple_(literal(last.project), literal(last.trace_id)))
-    return [Reference(row.project, row.trace_id) for row in connection.execute(query)]
+    rows = connection.execute(query.order_by(*order).limit(limit))
+    return [Reference(row.project, row.trace_id) for row in rows]
 
 
 def join(

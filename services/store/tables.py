@@ -263,7 +263,9 @@ api_key = Table(
     "api_key",
     metadata,
     Column("key_id", Key, primary_key=True),  # the part of a key that may be shown
-    Column("digest", LargeBinary, nullable=False),  # SHA-256 of the whole key, which is kept nowhere
+    Column(
+        "digest", LargeBinary, nullable=False
+    ),  # SHA-256 of the whole key, which is kept nowhere
     Column("project", Key),  # null: any
     Column("name", Words, nullable=False),
     Column("scopes", Json(list[str]), nullable=False),

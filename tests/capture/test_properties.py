@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from capture.assemble import assemble
 from capture.events import SpansReceived
+from capture.experiments import is_experiment
 from capture.malformed import Malformed
 from capture.native import Refused, decode_captures, decode_feedback
 from capture.otlp import NotTraces, decode_json, decode_protobuf
 from capture.policy import ScoringPolicy
-from capture.experiments import is_experiment
 from capture.scorers import examine
 from capture.trace import Trace
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from capture.events import FailingSignal
-from capture.policy import JsonSchemaScorer, Scorer, ScoringPolicy
 from capture.experiments import is_experiment
+from capture.policy import JsonSchemaScorer, Scorer, ScoringPolicy
 from capture.scorers import examine, severity_of
 from capture.trace import Signal, Step, Trace
 

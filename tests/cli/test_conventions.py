@@ -38,9 +38,9 @@ COMMANDS = dict(_commands(get_command(app)))
 def test_every_command_of_the_issue_is_there() -> None:
     expected = (
         "up, serve, send, status, cases list, cases show, patterns list, patterns show, "
-        "patterns members, policy show, policy set, policy test, policy history, rescore, settings, "
-        "db upgrade, "
-        "db current, topics apply, dlq list, dlq show, dlq replay, version"
+        "patterns members, traces list, traces show, policy show, policy set, policy test, "
+        "policy history, rescore, settings, "
+        "keys create, keys list, keys revoke, redact, db upgrade, db current, topics apply, dlq list, dlq show, dlq replay, version"
     )
     assert {" ".join(words) for words in COMMANDS} == set(expected.split(", "))
 
@@ -56,7 +56,7 @@ def test_every_help_says_what_it_does_and_shows_an_example(
 
 
 def test_the_services_that_can_be_named_are_those_there_are() -> None:
-    assert get_args(Service) == SERVICES
+    assert get_args(Service) == (*SERVICES, "sidecar")
 
 
 def test_help_loads_nothing_that_another_command_needs() -> None:
