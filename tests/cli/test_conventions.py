@@ -40,7 +40,8 @@ def test_every_command_of_the_issue_is_there() -> None:
         "up, serve, send, status, cases list, cases show, patterns list, patterns show, "
         "patterns members, traces list, traces show, policy show, policy set, policy test, "
         "policy history, rescore, settings, "
-        "keys create, keys list, keys revoke, redact, db upgrade, db current, topics apply, dlq list, dlq show, dlq replay, version"
+        "keys create, keys list, keys revoke, redact, "
+        "db upgrade, db current, topics apply, dlq list, dlq show, dlq replay, version"
     )
     assert {" ".join(words) for words in COMMANDS} == set(expected.split(", "))
 
