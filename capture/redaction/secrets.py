@@ -76,12 +76,14 @@ def load() -> list[Plugin]:
     from detect_secrets.plugins.base import RegexBasedDetector  # noqa: PLC0415 - the same
 
     elsewhere = {"IPPublicDetector", "JwtTokenDetector", "PrivateKeyDetector"}
-    classes: list[Any] = [
+    kinds: list[Any] = list(get_mapping_from_secret_type_to_class().values())
+    classes = [
         kind
-        for kind in get_mapping_from_secret_type_to_class().values()
+        for kind in kinds
         if issubclass(kind, RegexBasedDetector) and kind.__name__ not in elsewhere
     ]
-    return [Plugin(tuple(kind().denylist)) for kind in sorted(classes, key=lambda k: k.__name__)]
+    classes.sort(key=lambda kind: str(kind.__name__))
+    return [Plugin(tuple(kind().denylist)) for kind in classes]
 
 
 def find_keys(text: str, start: int, end: int, plugins: list[Plugin]) -> Iterator[Found]:
