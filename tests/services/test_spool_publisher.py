@@ -207,6 +207,30 @@ async def test_senders_keep_their_order_whatever_the_weather(beginning, stream):
         assert first_seen == list(range(40))
 
 
+async def test_under_traffic_that_never_pauses_the_spool_is_left_all_the_same(beginning, stream):
+    """Thirty senders are never all silent at once: one more message would always be in the spool."""
+    publisher, weather, _, said = await beginning(away=True)
+    sending = True
+    sent = 0
+
+    async def send(key):
+        nonlocal sent
+        while sending:
+            await publisher.publish([message(b"%d" % sent, key)])
+            sent += 1
+
+    senders = [asyncio.create_task(send(b"%d" % n)) for n in range(30)]
+    await until(lambda: sent > 300)
+    weather.away = False
+    await until(lambda: not publisher.active)
+    before = sent
+    await until(lambda: sent > before + 300)
+    assert said[-1] is None
+    sending = False
+    await asyncio.gather(*senders)
+    assert len(await values_in(stream)) == sent
+
+
 async def test_an_error_that_nobody_thought_of_is_logged_and_sending_goes_on(
     beginning, stream, monkeypatch
 ):
