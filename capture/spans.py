@@ -96,7 +96,12 @@ def _sum(field: Field, nodes: Sequence[Node]) -> float | None:
         if (number := _number(node.first(field))) is not None:
             numbers[id(node)] = number
             saying.append(node)
-    return math.fsum(numbers[id(node)] for node in deepest(saying)) if saying else None
+    if not saying:
+        return None
+    try:
+        return math.fsum(numbers[id(node)] for node in deepest(saying))
+    except OverflowError:  # numbers of 1e308 each
+        return None
 
 
 def _count(field: Field, nodes: Sequence[Node]) -> int | None:
@@ -106,14 +111,13 @@ def _count(field: Field, nodes: Sequence[Node]) -> int | None:
 
 def _number(value: Any) -> float | None:
     """A number that is one, finite and not negative; some exporters send numbers as text."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    return value if 0 <= value < float("inf") else None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # no number, or an integer of 400 digits
+        return None
+    return number if 0 <= number < math.inf else None
 
 
 def _time(nanoseconds: int) -> datetime | None:

@@ -89,11 +89,12 @@ def raised(kept: Case, told_again: Case) -> Case | None:
     """The kept case, changed by what the failure it was made of was told again with; None: as it is.
 
     Only a graver telling changes it. The set stays where a person chose it, and so does all that
-    people added.
+    people added. It never goes down: a policy that changed since may be less sure whose fault it is.
     """
     if SEVERITIES.index(told_again.severity) <= SEVERITIES.index(kept.severity):
         return None
-    theirs = kept if kept.set_by is not None else told_again
+    lower = kept.set != "backlog" and told_again.set == "backlog"
+    theirs = kept if lower or kept.set_by is not None else told_again
     return msgspec.structs.replace(
         told_again,
         case_id=kept.case_id,

@@ -23,7 +23,8 @@ _NICENESS = 5
 _CHUNK, _OVERLAP = 400, 60  # characters: such models read 512 tokens, and a name has a few words
 _SURE = 0.5  # of the model's probability: below it something else is likelier
 _BATCH = 16
-_REMEMBERED = 4096
+_REMEMBERED = 4096  # texts; longer ones than these characters are asked about again
+_REMEMBERED_CHARS = 4000
 
 _KINDS = {"PER": "person", "LOC": "location", "GPE": "location", "ORG": "organisation"}
 """By how the groups of models begin (CoNLL 2003 and OntoNotes); what begins otherwise is no name."""
@@ -94,7 +95,7 @@ class WorkerNames:
             if len(self._known) + len(found) > _REMEMBERED:
                 self._known.clear()
             known = {**self._known, **found}
-            self._known.update(found)
+            self._known.update({t: f for t, f in found.items() if len(t) <= _REMEMBERED_CHARS})
         else:
             known = self._known
         return {text: known[text] for text in texts if known.get(text)}

@@ -141,7 +141,8 @@ class Scoring:
         problems = tuple(problem[:_LONGEST_PROBLEM] for problem in problems[:_MOST_KEPT])
         signals = examined.signals
         if not signals:
-            drop = None if policy.intake.keeps(trace.trace_id) else drop_ms
+            # what a scorer could not judge is not known to be good: `rescore` has to find it
+            drop = None if problems or policy.intake.keeps(trace.trace_id) else drop_ms
             return _verdict(event, "passed", problems=problems, drop_ms=drop), Skip("passed")
         failing = merged(event.failing, signals)
         verdict = _verdict(event, "failed", problems=problems, failing=failing)

@@ -152,7 +152,7 @@ async def _serving(
     settings = parts.settings
     if "capture" in names:
         topics = Topics(settings.topic_prefix)
-        redaction = redaction_of(parts)
+        redaction = redaction_of(parts.settings, parts.store, parts.metrics)
         redaction.start()
         collector = Collector(
             parts.stream,
@@ -193,11 +193,14 @@ async def _after(serving: "asyncio.Task[None]", close: Callable[[], Awaitable[No
 
 async def _expire(parts: Parts) -> None:
     """Delete what is older than the retention, and put the archive in order, now and then."""
-    archive = parts.store.archive
+    archive, topics = parts.store.archive, Topics(parts.settings.topic_prefix)
     while True:
-        now = parts.clock_ms()
-        before = now - parts.settings.retention_ms
         try:
+            # What still waits in the stream may be a thumb down on a trace whose grace ended while we
+            # were away: here it is as late as it was when the oldest record that waits came.
+            lag = await parts.stream.lag(topics.traces(), topics.group("scorer"))
+            now = min(parts.clock_ms(), lag.oldest_ms or parts.clock_ms())
+            before = now - parts.settings.retention_ms
             await archive.expire(now_ms=now, before_ms=before, limit=_EXPIRY_CHUNK)
             await archive.rejoin(now_ms=now, due_ms=now)
             parts.metrics.show_archive((await parts.store.traces.size()).bytes)

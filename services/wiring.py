@@ -83,17 +83,20 @@ def examiner_of(settings: Settings, store: Store, metrics: Metrics | None = None
     return ScorerExaminer(OwnScorers(), judge, on_problem=metrics.count_scorer_error)
 
 
-def redaction_of(parts: Parts) -> Redaction:
+def redaction_of(settings: Settings, store: Store, metrics: Metrics | None = None) -> Redaction:
     """What takes personal data out of all that capture is sent."""
-    settings = parts.settings
     key, model = settings.redaction_key, settings.redaction_ner
     return Redaction(
-        Policies(parts.store.policies),
-        parts.store.secrets,
+        Policies(store.policies),
+        store.secrets,
         key=None if key is None else key.get_secret_value().encode(),
         names=None if model is None else WorkerNames(model),
-        on_redacted=parts.metrics.count_redactions,
+        on_redacted=_uncounted if metrics is None else metrics.count_redactions,
     )
+
+
+def _uncounted(_kind: str, _count: int) -> None:
+    """A command counts for nobody."""
 
 
 def _capture_loops(parts: Parts, policies: Policies) -> Sequence[Loop]:

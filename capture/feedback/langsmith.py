@@ -72,7 +72,7 @@ def _signal(told: _Feedback, now: datetime) -> Signal:
     if label is not None and not isinstance(label, (bool, int, float, str)):
         metadata["value"], label = label, None
     if isinstance(label, int) and not isinstance(label, bool):
-        label = float(label)
+        label = _number(label)
     return Signal(
         name=told.key,
         value=score if score is not None else label,
@@ -84,6 +84,15 @@ def _signal(told: _Feedback, now: datetime) -> Signal:
         at=in_utc(told.created_at or now),
         metadata=metadata,
     )
+
+
+def _number(value: int) -> float:
+    """Raises ValueError when no number of ours is as large."""
+    try:
+        return float(value)
+    except OverflowError:
+        message = "its value is larger than any number that can be kept"
+        raise ValueError(message) from None
 
 
 def _all_meant(told: _Feedback, signal: Signal, project: str) -> list[FeedbackReceived]:

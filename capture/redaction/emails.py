@@ -17,6 +17,8 @@ _ENCODED_LINK = re.compile(
     r"%(?:3D|26|3F|2F|22|20|3A|3C|2C|3B)", re.IGNORECASE
 )  # = & ? / " and so on
 _ESCAPES = re.compile(r"%([0-9A-Fa-f]{2})")
+_MOST_LABELS = 127  # of a domain (RFC 1035: 255 characters)
+_LONGEST_LOCAL = 64  # characters before the at sign (RFC 5321): no more are asked about
 _PRIVATE = frozenset(
     {"internal", "local", "localhost", "localdomain", "lan", "corp", "home", "intranet", "private"}
     | {"test", "example", "invalid", "onion"}
@@ -58,7 +60,8 @@ def _begin(local: str) -> int:
 
 def _domain(said: str, local: str, holds: Callable[[str], bool]) -> str | None:
     """The longest beginning of the domain that is one: a sentence may go on right after it."""
-    labels = said.rstrip("-_").split(".")
+    labels = said.rstrip("-_").split(".", _MOST_LABELS)[:_MOST_LABELS]
+    local = local[-_LONGEST_LOCAL:]
     while len(labels) > 1:
         domain = ".".join(labels)
         last = labels[-1].casefold()

@@ -17,6 +17,10 @@ _FREE = frozenset({"input", "output", "metadata", "content", "arguments", "attri
 """Fields that take any JSON: what is below them may be a text instead."""
 
 
+_DEEPEST = (
+    90  # levels that are looked into; jsonpath goes no further than 100, and the wire's are 64
+)
+
 Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
 
 
@@ -52,6 +56,11 @@ class Paths:
         left = after.get("signals")
         named = left[0] if left else {"name": signal.name, "source": signal.source}
         return msgspec.convert(named, Signal)
+
+    def session(self, session_id: str) -> str:
+        """The session that feedback names, as `$.session_id` of its trace."""
+        after: str = self._hidden({"session_id": session_id})["session_id"]
+        return after
 
     def spans(
         self, resource: dict[str, Any], spans: Sequence[Span]
@@ -122,6 +131,8 @@ def _opened(value: Any, at: Place, texts: list[tuple[Place, str]]) -> Any:
             try:
                 inner = msgspec.json.decode(value)
             except (msgspec.DecodeError, UnicodeError, RecursionError):
+                inner = None
+            if inner is None or _deeper_than(_DEEPEST - len(at), inner):
                 return value
             texts.append((at, value))
             return _opened(inner, at, [])
@@ -131,6 +142,21 @@ def _opened(value: Any, at: Place, texts: list[tuple[Place, str]]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_opened(inner, (*at, index), texts) for index, inner in enumerate(value)]
     return value
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(levels):
+        level = [
+            inner
+            for one in level
+            for inner in (
+                one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            )
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _get(document: Any, place: Place) -> Any:

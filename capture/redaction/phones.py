@@ -50,11 +50,13 @@ def _thinkable(text: str, start: int, end: int, regions: Sequence[str]) -> bool:
     holding the digits against the plan is a hundred times cheaper than the matcher. With a plus, or
     where more digits stand beside, the matcher is asked.
     """
-    while start > 0 and text[start - 1] in _PUNCTUATION:
+    first, last = max(0, start - _AROUND), min(len(text), end + _EXTENSION)
+    while start > first and text[start - 1] in _PUNCTUATION:
         start -= 1
-    while end < len(text) and text[end] in _PUNCTUATION:
+    while end < last and text[end] in _PUNCTUATION:
         end += 1
-    around = text[max(0, start - 1) : start] + text[end : end + 1]
+    around = text[start - 1 : start] if start > first else ""
+    around += text[end : end + 1] if end < last else ""
     said = text[start:end]
     if "+" in said or "＋" in said or any(c.isdigit() for c in around):
         return True

@@ -95,6 +95,21 @@ ENTRIES: tuple[Entry, ...] = (
 )  # fmt: skip
 
 
+def windows(text: str, places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What is looked at for the places, which are in order: those near one another at once."""
+    near: tuple[int, int] | None = None
+    for start, end in places:
+        first, last = max(0, start - _WINDOW), min(len(text), end + _WINDOW)
+        if near is None or first > near[1]:
+            if near is not None:
+                yield near
+            near = first, last
+        else:
+            near = near[0], max(near[1], last)
+    if near is not None:
+        yield near
+
+
 class Recogniser:
     """One of Presidio's, ready to be asked about places in a text."""
 
@@ -111,9 +126,8 @@ class Recogniser:
             else None
         )
 
-    def find(self, text: str, start: int, end: int, before: str) -> Iterator[Found]:
-        """What it finds near a place of the text; `before` is what stands before the text."""
-        first, last = max(0, start - _WINDOW), min(len(text), end + _WINDOW)
+    def find(self, text: str, first: int, last: int, before: str) -> Iterator[Found]:
+        """What it finds in a window of the text; `before` is what stands before the text."""
         for pattern, score in self._patterns:
             for match in pattern.finditer(text, first, last):
                 low, high = self._trimmed(match)
@@ -167,9 +181,10 @@ class Recogniser:
 
 def _address(text: str, low: int, high: int) -> tuple[int, int]:
     """The whole run of what addresses are written with, without what ends a sentence."""
-    while low > 0 and text[low - 1] in _ADDRESS_CHARACTERS:
+    first, last = max(0, low - _WINDOW), min(len(text), high + _WINDOW)
+    while low > first and text[low - 1] in _ADDRESS_CHARACTERS:
         low -= 1
-    while high < len(text) and text[high] in _ADDRESS_CHARACTERS:
+    while high < last and text[high] in _ADDRESS_CHARACTERS:
         high += 1
     said = text[low:high]
     if said.count(":") == 1:  # a port, or a label before: one of the two sides is the address

@@ -1,5 +1,6 @@
 """Pieces of traces without what a project's policy calls personal or secret."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -8,6 +9,7 @@ import msgspec
 
 from capture.events import FeedbackReceived, Piece, Span, SpansReceived, TraceReceived
 from capture.redaction import secrets
+from capture.redaction.again import tells_elsewhere, without_again
 from capture.redaction.finding import Found
 from capture.redaction.gates import Gates
 from capture.redaction.paths import Paths, compiled_paths
@@ -18,11 +20,12 @@ from capture.redaction.texts import IDENTIFIER_KINDS, Searcher
 from capture.redaction.walk import Walk
 from capture.trace import Signal, Step, Trace
 
-_REMEMBERED = 4096  # texts whose outcome is kept: conversations repeat what was said
+_REMEMBERED = 1024  # texts whose outcome is kept: conversations repeat what was said
 _REMEMBERED_CHARS = 4000
 _LONGEST_NAME = 128  # characters that ids and names of signals may have
 _LARGE_NUMBER = 10_000_000  # a smaller number identifies nobody
 _AT_SIGNS = ("@", "%40", "\\u0040", "&#64;", "&#x40;", "&commat;", "＠", "\\uff20", "\\uFF20")
+_DRAWN = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROUNDS = 4  # a text is looked at again after a change, until nothing is found; two are usual
 
 
@@ -56,6 +59,7 @@ class Rules:
         self.remembered: dict[tuple[bool, str, str], _Decided] = {}
         self._gates = Gates(policy.kinds, policy.phone_regions)
         self._own = bool(policy.patterns or policy.json_paths)
+        self._own_patterns = bool(policy.patterns)
         self._telling: dict[str, bool] = {}
 
     def clean(self, value: Any) -> bool:
@@ -76,6 +80,10 @@ class Rules:
         if not {"near", "weak"} <= passed:
             passed -= {"near", "weak"}
         return _AT_SIGNS if passed <= {"email", "url_user"} else ()
+
+    def says_nothing(self, identifier: str) -> bool:
+        """Whether this is an id as OpenTelemetry draws it, which no kind looks like."""
+        return not self._own_patterns and _DRAWN.fullmatch(identifier) is not None
 
     def tells(self, name: str) -> bool:
         """Whether what stands under this name is a secret."""
@@ -106,12 +114,18 @@ class Redactor:
             self._changed, self._changed_name, self._changed_number, skip=self._skipped
         )
         self._marks: tuple[str, ...] = ()
+        self._bare: dict[str, tuple[str, str]] = {}  # of the piece in hand: see `without_again`
         self.counts: Counter[str] = Counter()
         """How many of each kind were taken out so far."""
 
     def redact(self, piece: Piece) -> Piece:
         """The piece without; itself when there is nothing."""
         self._walk.at.clear()
+        self._bare.clear()
+        after = self._redacted(piece)
+        return without_again(after, self._bare, self._note_at) if self._bare else after
+
+    def _redacted(self, piece: Piece) -> Piece:
         if isinstance(piece, TraceReceived):
             return self._trace_piece(piece)
         if isinstance(piece, SpansReceived):
@@ -149,10 +163,17 @@ class Redactor:
         if self._clean(piece):
             return piece
         changes: dict[str, Any] = {"signal": self._signal(self._paths.signal(piece.signal))}
-        for name in ("trace_id", "span_id", "session_id"):
-            value = getattr(piece, name, None)
-            if isinstance(value, str):
-                changes[name] = self._identifier(name, value)
+        for name in ("trace_id", "span_id"):
+            changes[name] = self._identifier(name, getattr(piece, name))
+        session = piece.session_id
+        if session is not None:  # as the session of a trace: feedback must be found to belong to it
+            hidden = self._paths.session(session)
+            after = changes["session_id"] = self._walk.under("session_id", hidden, "session_id")
+            if piece.trace_id == f"session:{session}":
+                named = f"session:{after}"
+                if len(named) > _LONGEST_NAME:
+                    named = placeholder(self._rules.key, "field", named)
+                changes["trace_id"] = piece.trace_id if after == session else named
         return cast("FeedbackReceived", _replaced(piece, changes))
 
     def _trace(self, trace: Trace) -> Trace:
@@ -212,7 +233,7 @@ class Redactor:
 
     def _identifier(self, name: str, value: str | None) -> str | None:
         """An id or a name: short, and found by what is no number."""
-        if not value or (value.isascii() and value.isalnum() and len(value) <= _LONGEST_NAME):
+        if not value or self._rules.says_nothing(value):
             return value
         self._walk.at.append(name)
         after = self._replaced_in(value, "", self._rules.identifiers)
@@ -292,9 +313,14 @@ class Redactor:
         return result, tuple(notes)
 
     def _note(self, kind: str, before: str, after: str) -> None:
+        if tells_elsewhere(kind, before):
+            self._bare[before] = kind, after
+        self._note_at(kind, before, after, tuple(self._walk.at) if self._told is not None else ())
+
+    def _note_at(self, kind: str, before: str, after: str, at: tuple[str | int, ...]) -> None:
         self.counts[kind] += 1
         if self._told is not None:
-            self._told(Redacted(kind, tuple(self._walk.at), before, after))
+            self._told(Redacted(kind, at, before, after))
 
     def _hidden(self, value: Any, at: tuple[str | int, ...]) -> str:
         """What takes the place of a value that a JSON path names."""

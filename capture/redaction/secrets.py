@@ -6,7 +6,8 @@ the shapes of keys that they do not know (yet).
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +18,9 @@ from capture.redaction.gates import KEYWORDS
 
 _AROUND, _AFTER = 96, 1100  # characters round a candidate: the longest GitLab token has 1024
 _WIDE = 400  # characters that are looked at after a keyword
+_AT_ONCE = (
+    4  # windows that are looked at as one: else a text of nothing but keywords costs its square
+)
 
 _KEYS = re2.compile(
     r"(?:(?:sk|pk)-(?:proj|svcacct|admin|ant|or|lf|None)?-?[A-Za-z0-9][A-Za-z0-9_-]{15,250}"
@@ -28,11 +32,14 @@ _KEYS = re2.compile(
     r"|npm_[A-Za-z0-9]{30,60}|dop_v1_[0-9a-f]{64}|lsv2_[a-z]{2}_[0-9a-f_]{32,90}"
     r"|(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16})"
 )
-_BLOCK = re.compile(
+_BEGIN = re.compile(
     r"(?:-{2,5} ?)?BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?(?: ?-{2,5})?"
-    r"[\s\S]{0,20000}?(?:END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?(?: ?-{2,5})?|\Z)"
-    r"|PuTTY-User-Key-File-[23][\s\S]{0,8000}?(?:Private-MAC: ?[0-9a-f]{0,64}|\Z)"
+    r"|PuTTY-User-Key-File-[23]"
 )
+_END = re.compile(
+    r"END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?(?: ?-{2,5})?|Private-MAC: ?[0-9a-f]{0,64}"
+)
+_BLOCK = 20000  # characters from the one to the other; without an end, to that of the text
 _JWT = re2.compile(r"eyJ[A-Za-z0-9_=-]{6,}\.[A-Za-z0-9_=-]+(?:\.[A-Za-z0-9_.+/=-]*)?")
 _USER = re2.compile(r"://([^\s/?#@\"'<>]+)@")
 _KEYWORD = re2.compile("(?i)[0-9A-Za-z_-]{0,40}" + KEYWORDS)
@@ -53,6 +60,7 @@ _SHOWN = re.compile(  # what stands for a value, or says that there is none
     r"|\$\{?\w+\}?|%\w+%|\{\{?\s*\w+\s*\}?\}|<\w+>|os\.environ\S*|process\.env\S*|getenv\S*|input\S*)[.,;:!?]*",
     re.IGNORECASE,
 )
+_LINE_ENDS = re.compile(r"[ .!?\"']*(?:\n|\Z)")
 _TELLING = re.compile(r"[0-9!#$%^*+=~@/_-]")
 _SECRET_KEY = re.compile(
     r"(?:.*[^a-z]|.*(?<=[a-z])(?=[A-Z])|)(?:" + KEYWORDS + r"|cookie|set-cookie)\w*|.*" + KEYWORDS,
@@ -86,15 +94,21 @@ def load() -> list[Plugin]:
     return [Plugin(tuple(kind().denylist)) for kind in classes]
 
 
-def find_keys(text: str, start: int, end: int, plugins: list[Plugin]) -> Iterator[Found]:
-    """Keys near a place of the text that passed the gate `key`."""
-    first, last = max(0, start - _AROUND), min(len(text), end + _AFTER)
-    for plugin in plugins:
-        for pattern in plugin.patterns:
-            for match in pattern.finditer(text, first, last):
-                low, high = _meant(match)
-                if low < high and not _SHOWN.fullmatch(text[low:high]):
-                    yield Found(low, high, "secret", text[low:high])
+def find_keys(
+    text: str, places: Iterable[tuple[int, int]], plugins: list[Plugin]
+) -> Iterator[Found]:
+    """Keys near the places of the text that passed the gate `key`, in order."""
+    done = 0
+    for start, end in places:
+        if min(len(text), end + _AFTER) <= done:
+            continue
+        first, done = max(0, start - _AROUND), min(len(text), end + _AT_ONCE * _AFTER)
+        for plugin in plugins:
+            for pattern in plugin.patterns:
+                for match in pattern.finditer(text, first, done):
+                    low, high = _meant(match)
+                    if low < high and not _SHOWN.fullmatch(text[low:high]):
+                        yield Found(low, high, "secret", text[low:high])
 
 
 def find_shapes(text: str) -> Iterator[Found]:
@@ -104,8 +118,24 @@ def find_shapes(text: str) -> Iterator[Found]:
         if not text[max(0, low - 1) : low].isalnum() or _escaped(text, low):
             yield Found(low, high, "secret", match[0])
     if "PRIVATE KEY" in text or "PuTTY-User-Key" in text:
-        for block in _BLOCK.finditer(text):
-            yield Found(block.start(), block.end(), "secret", block[0])
+        yield from _blocks(text)
+
+
+def _blocks(text: str) -> Iterator[Found]:
+    ends = [end.span() for end in _END.finditer(text)]
+    done = 0
+    for begin in _BEGIN.finditer(text):
+        if begin.start() < done:
+            continue
+        after = bisect_left(ends, (begin.end(), 0))
+        low, high = ends[after] if after < len(ends) else (len(text), len(text))
+        if low - begin.end() <= _BLOCK:
+            done = high
+        elif len(text) - begin.end() <= _BLOCK:
+            done = len(text)
+        else:
+            continue
+        yield Found(begin.start(), done, "secret", text[begin.start() : done])
 
 
 def find_jwts(text: str) -> Iterator[Found]:
@@ -130,12 +160,12 @@ def find_after_keywords(text: str) -> Iterator[Found]:
     done = 0
     for match in _KEYWORD.finditer(text):
         low, high = match.span()
-        first, last = max(0, low - _WIDE), min(len(text), high + _WIDE)
-        if last > done and any(text.find(quote, first, last) >= 0 for quote in "\"'`"):
-            for pattern, group in keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP.items():
-                for found in pattern.finditer(text, first, last):
-                    yield from _kept(text, *found.span(group))
-            done = last
+        if min(len(text), high + _WIDE) > done:
+            first, done = max(0, low - _WIDE), min(len(text), high + _AT_ONCE * _WIDE)
+            if any(text.find(quote, first, done) >= 0 for quote in "\"'`"):
+                for pattern, group in keyword.QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP.items():
+                    for found in pattern.finditer(text, first, done):
+                        yield from _kept(text, *found.span(group))
         yield from _plain(text, high, match[0])
 
 
@@ -157,7 +187,7 @@ def _plain(text: str, end: int, word: str) -> Iterator[Found]:
     while high > low and text[high - 1] in ".,;:!?":
         high -= 1
     said, link = text[low:high], plain["link"].strip()
-    last = not text[plain.end() :].split("\n", 1)[0].strip(" .!?\"'")
+    last = _LINE_ENDS.match(text, plain.end()) is not None
     digit = any(c.isdigit() for c in said)
     if (
         link in {"=", ":=", "=>"}

@@ -1,6 +1,7 @@
 """What is personal or secret in one text."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -10,9 +11,12 @@ from capture.redaction.finding import Found, apart
 from capture.redaction.gates import Gates
 from capture.redaction.placeholder import PLACEHOLDER
 from capture.redaction.policy import KINDS, Kind, RedactionPolicy, allowed_pattern, compiled
+from capture.redaction.presidio import windows
 from capture.redaction.recognisers import Recognisers
+from capture.redaction.words import Words
 
-_MOST_CANDIDATES = 2000  # of numbers in a text; with more, a table of them, nobody is asked
+_MOST_CANDIDATES = 500  # of numbers in a text; with more, a table of them, nobody is asked
+_WORD = 40  # characters of a number or word, on either side of what a gate saw of it
 _CROWDED = "number"
 _SAYS_ENOUGH = 6  # characters that hardly mean something else where they stand again
 _ETHEREUM = re.compile(
@@ -25,12 +29,20 @@ IDENTIFIER_KINDS: tuple[Kind, ...] = ("email", "iban", "secret", "jwt", "url_use
 
 def _elsewhere(text: str, found: Sequence[Found]) -> Iterator[Found]:
     """The same words at other places of the text, where what stands beside them says less."""
-    for one in {text[f.start : f.end]: f for f in found}.values():
-        said = text[one.start : one.end]
-        if len(said) < _SAYS_ENOUGH or text.count(said) < 2:  # noqa: PLR2004 - itself and another
-            continue
-        for match in re.finditer(rf"(?<![0-9A-Za-z]){re.escape(said)}(?![0-9A-Za-z])", text):
-            yield msgspec.structs.replace(one, start=match.start(), end=match.end())
+    known = {said: f for f in found if len(said := text[f.start : f.end]) >= _SAYS_ENOUGH}
+    if known:
+        for start, end in Words(known).places(text):
+            yield msgspec.structs.replace(known[text[start:end]], start=start, end=end)
+
+
+def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+    """The place with the rest of the number or word that a gate saw a part of."""
+    first, last = max(0, start - _WORD), min(len(text), end + _WORD)
+    while start > first and text[start - 1].isalnum():
+        start -= 1
+    while end < last and text[end].isalnum():
+        end += 1
+    return start, end
 
 
 class Searcher:
@@ -86,16 +98,15 @@ class Searcher:
                     for f in self._find(segment, lead)
                 )
             start = len(text) if border is None else border.end()
-        found = [f for f in found if not self._left_alone(text, f)]
+        borders = [m.span() for m in PLACEHOLDER.finditer(text)] if "<" in text else []
+        found = [f for f in found if not self._left_alone(text, f, borders)]
         return apart([*found, *_elsewhere(text, found)], text)
 
-    def _left_alone(self, text: str, found: Found) -> bool:
-        return self.allows(text[found.start : found.end]) or (
-            "<" in text
-            and any(
-                m.start() < found.end and found.start < m.end() for m in PLACEHOLDER.finditer(text)
-            )
-        )
+    def _left_alone(self, text: str, found: Found, borders: Sequence[tuple[int, int]]) -> bool:
+        """Whether it is allowed, or touches a placeholder: those are in order, and apart."""
+        ends_before = bisect_left(borders, found.end, key=lambda border: border[0])
+        in_one = ends_before > 0 and borders[ends_before - 1][1] > found.start
+        return in_one or self.allows(text[found.start : found.end])
 
     def _find(  # noqa: C901 - a line a kind
         self, text: str, before: str
@@ -124,11 +135,9 @@ class Searcher:
 
     def _keys(self, text: str) -> Iterator[Found]:
         yield from secrets.find_shapes(text)
-        done = 0
-        for start, end in self._gates.places("key", text):
-            if end > done:
-                yield from secrets.find_keys(text, start, end, self._recognisers().keys)
-                done = end
+        yield from secrets.find_keys(
+            text, self._gates.places("key", text), self._recognisers().keys
+        )
 
     def _numbers(self, text: str, before: str, passed: frozenset[str]) -> Iterator[Found]:
         """Numbers and identifiers: near each candidate, those recognisers that its gate is for."""
@@ -140,15 +149,19 @@ class Searcher:
                 for r in self._recognisers().numbers
                 if gate in r.entry.gates and r.entry.kind in self._kinds
             ]
+            near: list[tuple[int, int]] = []
             for start, end in self._gates.places(gate, text):
                 asked += 1
-                if asked > _MOST_CANDIDATES and gate != "weak":
-                    yield Found(start, end, _CROWDED, text[start:end])
+                if asked > _MOST_CANDIDATES:
+                    low, high = _whole(text, start, end)
+                    yield Found(low, high, _CROWDED, text[low:high])
                     continue
-                for recogniser in theirs:
-                    yield from recogniser.find(text, start, end, before)
+                near.append((start, end))
                 if gate in _PHONE_GATES and "phone" in self._kinds:
                     yield from phones.find(text, start, end, self._regions)
+            for first, last in windows(text, near):
+                for recogniser in theirs:
+                    yield from recogniser.find(text, first, last, before)
 
 
 _PHONE_GATES = frozenset({"plain", "plus", "grouped"})

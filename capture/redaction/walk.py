@@ -58,9 +58,11 @@ class Walk:
                 self._depth += 1
                 try:
                     changed = self.value(inner, name)
+                    return text if changed is inner else msgspec.json.encode(changed).decode()
+                except RecursionError:
+                    pass  # hundreds of levels: looked at as text
                 finally:
                     self._depth -= 1
-                return text if changed is inner else msgspec.json.encode(changed).decode()
         return self._change(text, name)
 
     def under(self, step: str | int, value: Any, name: str = "") -> Any:

@@ -1,8 +1,9 @@
 """Scorer of answers that refuse."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import re2
 
 from capture.events import Severity
@@ -38,7 +39,7 @@ class RefusalScorer(LocalScorer, frozen=True, kw_only=True, tag="refusal"):
     `phrases` are more beginnings, as plain text, case and punctuation aside.
     """
 
-    phrases: tuple[str, ...] = ()
+    phrases: tuple[Annotated[str, msgspec.Meta(pattern=r"\S")], ...] = ()
     severity: Severity = "medium"
 
     def rule(self) -> Rule:

@@ -7,6 +7,7 @@ import jsonschema
 import msgspec
 import referencing
 
+from capture.scoring.schema_patterns import searches_unsafely, with_safe_patterns
 from capture.scoring.scorer import Finding, LocalScorer, Rule, Said
 from capture.scoring.wording import shown
 from capture.trace import Content, Trace
@@ -20,21 +21,35 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 def checked_schema(schema: dict[str, Any]) -> None:
     """Raise `ValueError`, which says where, for a schema that is no valid one."""
-    checker = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        checker.check_schema(schema)
+        _draft_of(schema).check_schema(schema)
     except jsonschema.SchemaError as error:
         message = f"not a valid JSON Schema at {error.json_path}: {error.message}"
         raise ValueError(message) from error
 
 
+def _draft_of(schema: dict[str, Any]) -> Any:
+    """The draft that a schema names. Raises `ValueError` when what it names is no text."""
+    if not isinstance(schema.get("$schema", ""), str):
+        message = "not a valid JSON Schema at $.$schema: it is not text"
+        raise ValueError(message)  # noqa: TRY004 - a policy that says so is not valid
+    return jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+
+
 def checker_of(schema: dict[str, Any]) -> Checker:
-    """A schema, made ready. One that refers to another address raises when asked, never fetches."""
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    """A schema, made ready.
+
+    One that refers to another address, or whose patterns could hang, raises when asked: nothing is
+    fetched, and all patterns are RE2's.
+    """
     # An empty registry: a schema that refers to another address is a problem, never a download.
-    validator = kind(schema, registry=referencing.Registry())
+    validator = with_safe_patterns(_draft_of(schema))(schema, registry=referencing.Registry())
+    unsafe = searches_unsafely(schema)
 
     def check(value: Any) -> str | None:
+        if unsafe:
+            message = "unevaluatedProperties together with patternProperties cannot be asked"
+            raise ValueError(message)
         broken = jsonschema.exceptions.best_match(validator.iter_errors(value))
         return None if broken is None else f"at {broken.json_path}: {shown(broken.message)}"
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 
 from capture.assemble import assemble
-from capture.events import Piece
+from capture.events import Piece, TraceReceived
 from capture.experiments import is_experiment
 from capture.ids import sealed
 from capture.malformed import Malformed
 from capture.native import decode_captures
 from capture.otlp import NotTraces, RejectedSpan, decode_json
 from capture.policy import ScoringPolicy
+from capture.redaction.placeholder import numbered
 from capture.scoring.scorer import RemoteScorer
 from capture.trace import Trace
 from services.cli.opened import effective_settings, make_embedded_store, opened_store, run
@@ -22,7 +23,9 @@ from services.cli.policy_edit import read_policy
 from services.cli.problem import note
 from services.cli.scorings import Scored, grades, print_as_json, print_by_scorer
 from services.cli.trace_files import Found, TraceFile, Unreadable, check_files
-from services.wiring import examiner_of
+from services.policy import Policy
+from services.redaction import Redaction
+from services.wiring import examiner_of, redaction_of
 
 
 class Taken(msgspec.Struct):
@@ -33,34 +36,47 @@ class Taken(msgspec.Struct):
     refused: list[str] = []
 
 
+class Tested(msgspec.Struct):
+    """What the scorers of a policy said, and how many traces they were not asked about."""
+
+    policy: ScoringPolicy
+    scored: list[Scored] = []
+    experiments: int = 0
+    other_environments: int = 0
+
+
 def test_policy(
     project: str, file: str, *, policy_file: Path | None, without_remote: bool, as_json: bool
 ) -> None:
     """Print what the scorers say of the traces in a file."""
     check_project_name(project)
     check_files([file])
-    proposed = None if policy_file is None else read_policy(policy_file).scoring
+    proposed = None if policy_file is None else read_policy(policy_file)
     taken = taken_from(file, project)
     started = time.monotonic()
-    policy, scored, left_out = run(_score(project, taken, proposed, without_remote=without_remote))
+    tested = run(_score(project, taken, proposed, without_remote=without_remote))
     seconds = time.monotonic() - started
+    scored = tested.scored
     failing = [one for one in scored if one.signals]
     if as_json:
         print_as_json(
             scored,
             project=project,
-            scorers=[scorer.versioned for scorer in policy.scorers],
+            scorers=[scorer.versioned for scorer in tested.policy.scorers],
             tested=len(scored),
             failing=len(failing),
-            experiments=left_out,
+            experiments=tested.experiments,
+            other_environments=tested.other_environments,
             refused=taken.refused,
         )
         return
     print_by_scorer(scored, would="fails")
     how = f" ({grades(scored)})" if failing else ""
     print(f"{len(failing)} of {len(scored)} traces would fail{how}, scored in {seconds:.1f} s.")
-    if left_out:
-        note(f"{left_out} are experiment traffic, which never fails.")
+    if tested.experiments:
+        note(f"{tested.experiments} are experiment traffic, which never fails.")
+    if tested.other_environments:
+        note(f"{tested.other_environments} are of environments that the policy leaves out.")
     for line in taken.refused[:10]:
         note(line)
     if len(taken.refused) > 10:  # noqa: PLR2004 - a screen's worth
@@ -105,37 +121,51 @@ def _take(found: Found, project: str, max_bytes: int, taken: Taken) -> None:
 
 
 async def _score(
-    project: str, taken: Taken, proposed: ScoringPolicy | None, *, without_remote: bool
-) -> tuple[ScoringPolicy, list[Scored], int]:
+    project: str, taken: Taken, proposed: Policy | None, *, without_remote: bool
+) -> Tested:
     settings = effective_settings()
     await make_embedded_store(settings)
     async with opened_store(settings) as store:
         policy = proposed
         if policy is None:
-            _, current = await store.policies.current(project)
-            policy = current.scoring
+            _, policy = await store.policies.current(project)
+        scoring = policy.scoring
         if without_remote:
-            kept = tuple(one for one in policy.scorers if not isinstance(one, RemoteScorer))
-            policy = msgspec.structs.replace(policy, scorers=kept)
-        examiner = examiner_of(settings, store)
+            kept = tuple(one for one in scoring.scorers if not isinstance(one, RemoteScorer))
+            scoring = msgspec.structs.replace(scoring, scorers=kept)
+        tested = Tested(scoring)
+        redaction, examiner = redaction_of(settings, store), examiner_of(settings, store)
         try:
-            scored, left_out = [], 0
             for trace_id, pieces in taken.pieces.items():
-                trace = _whole(pieces, project)
+                trace = await _whole(pieces, project, redaction)
                 if trace is None:
                     continue
                 if is_experiment(trace):
-                    left_out += 1
-                    continue
-                examined = await examiner.examine(trace, policy)
-                scored.append(Scored.of(trace_id, taken.where[trace_id], examined))
+                    tested.experiments += 1
+                elif not policy.intake.environments.admits(trace.environment):
+                    tested.other_environments += 1
+                else:
+                    examined = await examiner.examine(trace, scoring)
+                    tested.scored.append(Scored.of(trace_id, taken.where[trace_id], examined))
         finally:
             await examiner.close()
-    return policy, scored, left_out
+            await redaction.close()
+    return tested
 
 
-def _whole(pieces: Sequence[Piece], project: str) -> Trace | None:
-    """The trace, as a trace of the project that is asked about."""
-    named = [msgspec.structs.replace(piece, event_id=sealed(piece)[0]) for piece in pieces]
-    trace = assemble(named)
-    return None if trace is None else msgspec.structs.replace(trace, project=project)
+async def _whole(pieces: Sequence[Piece], project: str, redaction: Redaction) -> Trace | None:
+    """The trace as capture would score it in this project: redacted, since a judge may read it."""
+    redacted = await redaction.redact([_of(piece, project) for piece in pieces])
+    trace = assemble(
+        [msgspec.structs.replace(piece, event_id=sealed(piece)[0]) for piece in redacted]
+    )
+    return None if trace is None else numbered(trace)
+
+
+def _of(piece: Piece, project: str) -> Piece:
+    """The piece, as one of this project."""
+    if isinstance(piece, TraceReceived):
+        return TraceReceived(
+            event_id=piece.event_id, trace=msgspec.structs.replace(piece.trace, project=project)
+        )
+    return msgspec.structs.replace(piece, project=project)

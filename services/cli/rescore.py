@@ -90,6 +90,8 @@ async def _compared(
             trace = assemble([envelope.decode_body(piece.schema, piece.body) for piece in pieces])
             if trace is None or is_experiment(trace):
                 continue
+            if not policy.intake.environments.admits(trace.environment):
+                continue
             examined += 1
             found = Scored.of(one, "", await examiner.examine(numbered(trace), policy.scoring))
             if not failed and (found.signals or found.problems):

@@ -30,6 +30,7 @@ from services.store.tables import trace
 
 _CLAIM_BYTES = 16 << 20  # of bodies in one claim: a batch of the largest traces must fit in memory
 _TRACE_BYTES = 64 << 20  # of bodies in one trace: one id used for everything must not kill us
+_LONGEST_SESSION = 256  # characters: PostgreSQL's index takes 2,700 bytes, feedback names 120
 
 _settle = (
     update(trace)
@@ -211,15 +212,22 @@ def give(
     ordered = sorted(told, key=lambda one: (one[0].project, one[0].trace_id))
     connection.execute(_settle, [_row(trace, verdict, at) for trace, verdict in ordered])
     sessions = {
-        (one.project, one.trace_id): verdict.session_id
+        (one.project, one.trace_id): session
         for one, verdict in ordered
-        if verdict.session_id is not None
+        if (session := _findable(verdict.session_id)) is not None
     }
     times = Times(at.now_ms, at.due_ms, at.until_ms)
     touched: list[TraceKey] = []
     for reference, trace_id in awaited_sessions(connection, sessions):
         touched += join(connection, reference, trace_id, times, current=number_at(at.now_ms))
     return touched
+
+
+def _findable(session: str | None) -> str | None:
+    """A session by which a trace can be found: senders choose it, and not every text fits an index."""
+    if session is None or len(session) > _LONGEST_SESSION:
+        return None
+    return session if session.isprintable() and session.strip() else None
 
 
 def _row(one: DueTrace, verdict: Verdict, at: Settled) -> dict[str, Any]:
@@ -232,7 +240,7 @@ def _row(one: DueTrace, verdict: Verdict, at: Settled) -> dict[str, Any]:
         "to_truncated": verdict.truncated,
         "to_failing": verdict.failing or None,
         "to_problems": verdict.problems or None,
-        "to_session": verdict.session_id,
+        "to_session": _findable(verdict.session_id),
         "to_policy": verdict.policy_version,
         "to_drop": verdict.drop_ms,
         "to_scored": None if verdict.state == "waiting" else at.now_ms,

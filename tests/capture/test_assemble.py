@@ -208,6 +208,16 @@ def test_times_outside_the_calendar_are_left_out(span: MakeSpan, told: Told) -> 
     assert trace.latency_ms is None
 
 
+@pytest.mark.parametrize("cost", ["1.7e308", '{"total": %s}' % ("9" * 400)])
+def test_figures_that_no_number_holds_are_left_out(span: MakeSpan, told: Told, cost: str) -> None:
+    """What raises here would be a dead letter, and no failure of the trace would ever be found."""
+    name = "langfuse.observation.cost_details" if cost.startswith("{") else "gen_ai.usage.cost"
+    said = {**LLM, name: cost}
+    trace = told(span(1, 0, 10), *(span(n, 1, 2, parent=1, attributes=said) for n in (2, 3)))
+    assert trace.cost_usd is None
+    assert trace.output == "so"
+
+
 def test_a_retrieval_has_its_query_and_documents(span: MakeSpan, told: Told) -> None:
     retriever = {
         "openinference.span.kind": "RETRIEVER",

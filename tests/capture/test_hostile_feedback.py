@@ -101,3 +101,9 @@ def test_deep_nesting_is_a_reason(decode: Callable[[bytes], list[Any]], depth: i
         b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":%b}]}]}]}' % deep,
     ):
         assert taken(decode, body) == []
+
+
+def test_a_number_that_none_can_hold_is_a_reason() -> None:
+    body = b'{"key": "stars", "run_id": "r1", "value": ' + b"9" * 400 + b"}"
+    with pytest.raises(Malformed, match="larger than any number"):
+        langsmith(body)

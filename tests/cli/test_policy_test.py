@@ -92,3 +92,24 @@ def test_a_file_that_is_not_there_is_wrong_use(cli: Run) -> None:
     result = cli("policy", "test", "shop", "missing.jsonl")
     assert result.exit_code == 2
     assert "missing.jsonl cannot be read" in result.stderr
+
+
+def test_scorers_see_what_they_would_see_in_capture_and_nothing_personal(
+    cli_json: RunJson, tmp_path: Path
+) -> None:
+    """A judge is somebody else's server, and its answers are kept."""
+    traces = tmp_path / "mail.jsonl"
+    said = {"trace_id": "m", "project": "x", "output": "I wrote to ann@corp-mail.com"}
+    canary = {"trace_id": "c", "project": "x", "environment": "canary", "output": "<EMAIL_1>"}
+    traces.write_bytes(msgspec.json.encode(said) + b"\n" + msgspec.json.encode(canary))
+    proposed = tmp_path / "proposed.json"
+    scorers = [
+        {"type": "regex", "name": "raw", "pattern": "ann@"},
+        {"type": "regex", "name": "placeholder", "pattern": "<EMAIL_1>"},
+    ]
+    intake = {"environments": {"exclude": ["canary"]}}
+    proposed.write_text(json.dumps({"scoring": {"scorers": scorers}, "intake": intake}))
+    told = cli_json("policy", "test", "shop", str(traces), "--file", str(proposed))
+    (one,) = told["traces"]
+    assert [signal["scorer"] for signal in one["signals"]] == ["placeholder/1"]
+    assert (told["tested"], told["other_environments"]) == (1, 1)

@@ -101,3 +101,15 @@ def test_status_and_patterns_tell_failures_by_fault(
         "No pattern has fault infrastructure"
         in cli("patterns", "list", "--fault", "infrastructure").stderr
     )
+
+
+def test_a_dry_run_leaves_out_the_environments_that_scoring_leaves_out(
+    filled: Path, cli: Run, cli_json: RunJson, tmp_path: Path
+) -> None:
+    scorers = [{"type": "regex", "name": "no_hi", "pattern": "hi"}]
+    policy = {"scoring": {"scorers": scorers}, "intake": {"environments": {"include": ["x"]}}}
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy))
+    assert cli("policy", "set", "shop", "--file", str(file)).exit_code == 0
+    told = cli_json("rescore", "shop", "--dry-run")
+    assert (told["examined"], told["newly_failing"]) == (0, 0)

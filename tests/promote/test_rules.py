@@ -211,3 +211,13 @@ def test_a_graver_telling_raises_a_case_and_leaves_what_people_did(
     assert changed is not None
     assert (changed.set, changed.set_by, changed.waits_for) == ("backlog", "ann", "expected")
     assert changed.expected == "4"
+
+
+def test_a_graver_telling_never_lowers_the_set(make_graded: Callable[..., Graded]) -> None:
+    """Scored again with a policy whose one failing signal is of an error that nobody recognises."""
+    kept = make_case(make_graded(("high",)), DEFAULTS, now=NOW)
+    told_again = make_case(make_graded(("critical",), fault="unknown"), DEFAULTS, now=NOW)
+    assert (kept.set, told_again.set) == ("monitoring", "backlog")
+    changed = raised(kept, told_again)
+    assert changed is not None
+    assert (changed.set, changed.waits_for, changed.severity) == ("monitoring", None, "critical")

@@ -1,15 +1,17 @@
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from capture.events import Piece, Span, SpansReceived, TraceReceived
+from capture.events import FeedbackReceived, Piece, Span, SpansReceived, TraceReceived
 from capture.redaction import recognisers
 from capture.redaction.policy import RedactionPolicy
 from capture.redaction.recognisers import Recognisers
-from capture.trace import Trace
+from capture.trace import Signal, Trace
 from services.errors import Unavailable
 from services.policy import Policy
 from services.redaction import Redaction
@@ -179,3 +181,47 @@ async def test_requests_at_the_same_time_do_not_mix(store: _Store, loaded: Recog
         *(_input(redaction, f"user{n}@example.com {'y ' * 120_000}") for n in range(4))
     )
     assert together == alone
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        FeedbackReceived(
+            event_id="",
+            project="shop",
+            trace_id="t",
+            signal=Signal(name="note", comment="bob@example.com " + "x" * 300_000),
+        ),
+        SpansReceived(
+            event_id="",
+            project="shop",
+            trace_id="ab" * 16,
+            spans=(
+                Span(
+                    span_id="1",
+                    events=({"name": "prompt", "body": "bob@example.com " + "x" * 300_000},),
+                ),
+            ),
+        ),
+        SpansReceived(
+            event_id="",
+            project="shop",
+            trace_id="ab" * 16,
+            spans=(Span(span_id="1", attributes={"docs": ["bob@example.com " + "x" * 300_000]}),),
+        ),
+    ],
+    ids=["feedback", "events of a span", "an array of a span"],
+)
+async def test_what_is_large_does_not_keep_the_event_loop_wherever_it_lies(
+    store: _Store, loaded: Recognisers, piece: Piece
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def holds(address: str) -> bool:
+        threads.append(threading.current_thread())
+        return loaded.email(address)
+
+    noticing = msgspec.structs.replace(loaded, email=holds)
+    await _redaction(store, noticing).redact([piece])
+    assert threads
+    assert threading.main_thread() not in threads

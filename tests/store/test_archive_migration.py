@@ -99,6 +99,12 @@ async def test_an_archive_is_carried_over_and_back_again(
     late = [ArchivedPiece("shop", name, "late", "trace/1", BODY) for name in ("passed", "new")]
     await store.archive.add(late, now_ms=CHUNK_MS * 3, due_ms=CHUNK_MS * 3 + 5)
     assert len(await store.traces.pieces_of("shop", "passed")) == 2
+    # what failed before stays so, whatever is found of it now, and is never dropped as a good one
+    await store.archive.rescore("shop", "failed", due_ms=1)
+    claim = await store.archive.claim_due(now_ms=2, limit=10)
+    await claim.settle([Verdict(state="passed", drop_ms=1)], Settled(3, 4))
+    (row,) = await store.traces.find("failed", project="shop")
+    assert (row.state, row.drop_ms) == ("failed", None)
     await store.close()
 
     await downgrade(empty_url, "0001")

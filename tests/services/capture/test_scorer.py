@@ -8,6 +8,7 @@ from capture.experiments import GATE_MARKER
 from capture.intake_policy import EnvironmentFilter, IntakePolicy
 from capture.policy import ScoringPolicy
 from capture.scoring.bounds import LatencyScorer
+from capture.scoring.judge import JudgeScorer
 from services.errors import Undecodable
 from services.intake import Intake
 from services.policy import Policy
@@ -201,3 +202,19 @@ async def test_the_verdict_names_the_policys_version_and_the_session(
     clock.ms += 5_000
     await turn()
     assert ((await row()).policy_version, (await row()).session_id) == (1, "s1")
+
+
+async def test_a_trace_that_a_scorer_could_not_judge_is_not_known_to_be_good_and_kept(
+    intake: Intake, store: Any, turn: Any, clock: Any, row: Any, policy_store: Any, trace: Any
+) -> None:
+    """`rescore` asks a judge again that was down: the trace must still be there."""
+    scorers = (JudgeScorer(rubric="polite", sample=1),)
+    policy_store.policies["shop"] = Policy(
+        scoring=ScoringPolicy(scorers=scorers), intake=IntakePolicy(keep_good=0)
+    )
+    await intake.handle([trace()])
+    clock.ms += 5_000
+    assert await turn() == [Skip("passed")]
+    clock.ms += HOUR_MS
+    assert await store.archive.expire(now_ms=clock.ms, before_ms=0) == 0
+    assert (await row()).problems != ()

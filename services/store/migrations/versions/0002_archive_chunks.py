@@ -53,11 +53,12 @@ def upgrade() -> None:
         _fill_chunk(connection, int(number))
     op.execute(
         sa.text(
-            f"INSERT INTO trace ({_COUNTS}, chunk, state, until_ms, scored_ms, truncated) "  # noqa: S608
+            # which signals failed is not known any more; that some did must not be forgotten
+            f"INSERT INTO trace ({_COUNTS}, chunk, state, until_ms, scored_ms, failing, truncated) "  # noqa: S608
             f"SELECT {_COUNTS}, first_ms / {_CHUNK_MS}, "
             "CASE WHEN failed THEN 'failed' WHEN due_ms IS NULL THEN 'passed' ELSE 'waiting' END, "
-            f"first_ms + {_SETTLE_MAX_MS}, "
-            "CASE WHEN failed OR due_ms IS NULL THEN last_ms END, false FROM trace_0001"
+            f"first_ms + {_SETTLE_MAX_MS}, CASE WHEN failed OR due_ms IS NULL THEN last_ms END, "
+            "CASE WHEN failed THEN '[]' END, false FROM trace_0001"
         )
     )
     op.drop_table("trace_0001")

@@ -179,3 +179,16 @@ async def test_a_verdict_can_be_read_by_the_traces_id(
     assert (after.pieces, after.bytes, after.due_ms) == (1, 5, None)
     assert await store.traces.find("t", project="bank") == []
     assert await store.traces.find("t\x00", project=None) == []
+
+
+@pytest.mark.parametrize("session", ["a\x00b", "s" * 100_000, "\ud800", " ", ""])
+async def test_a_session_that_no_index_can_hold_does_not_keep_its_trace_from_being_settled(
+    store: Store, piece: Any, due: Any, settle: Any, session: str
+) -> None:
+    """Senders choose it. Nobody could name it in feedback either."""
+    await store.archive.add([piece("a", "e")], now_ms=1, due_ms=1)
+    claim = await store.archive.claim_due(now_ms=1000, limit=10)
+    await settle(claim, a=Verdict(state="failed", failing=("f",), session_id=session))
+    assert await due() == []
+    (row,) = await store.traces.find("a", project="shop")
+    assert (row.state, row.session_id) == ("failed", None)
