@@ -5,6 +5,7 @@ take seconds to load, a model in a process of its own, and a thread for what is 
 """
 
 import asyncio
+import gc
 import threading
 import time
 from collections import OrderedDict
@@ -277,6 +278,9 @@ def _weight_of_span(span: Span) -> int:
 
 def _load_into(future: "Future[Recognisers]", load: Callable[[], Recognisers]) -> None:
     try:
-        future.set_result(load())
+        loaded = load()
+        gc.collect()
+        gc.freeze()  # Presidio's modules stay: no collection need go through them
+        future.set_result(loaded)
     except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
         future.set_exception(error)
