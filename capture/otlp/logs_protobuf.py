@@ -1,18 +1,16 @@
 """OTLP/protobuf log requests, walked over upb's objects; as `capture.otlp.protobuf_body` for spans."""
 
-import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as WireRecord
 
 from capture.malformed import Malformed
-from capture.otlp.json_values import finite_or_word
 from capture.otlp.logs import DecodedLogs, LogRecord, sort_out
+from capture.otlp.protobuf_values import attributes_of, plain_value
 
 _TRACE_ID_BYTES = 16
 
@@ -58,14 +56,14 @@ def _hint(body: bytes) -> str:
 
 def _records(request: ExportLogsServiceRequest) -> Iterator[tuple[dict[str, Any], LogRecord]]:
     for resource_logs in request.resource_logs:
-        resource = _attributes(resource_logs.resource.attributes)
+        resource = attributes_of(resource_logs.resource.attributes)
         for scope in resource_logs.scope_logs:
             for wire in scope.log_records:
                 yield resource, _record(wire)
 
 
 def _record(wire: WireRecord) -> LogRecord:
-    attributes = _attributes(wire.attributes)
+    attributes = attributes_of(wire.attributes)
     event = wire.event_name or attributes.get("event.name")
     return LogRecord(
         event=event if isinstance(event, str) else "",
@@ -73,25 +71,5 @@ def _record(wire: WireRecord) -> LogRecord:
         span_id=wire.span_id.hex(),
         time_ns=wire.time_unix_nano or wire.observed_time_unix_nano,
         attributes=attributes,
-        body=_plain(wire.body),
+        body=plain_value(wire.body),
     )
-
-
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    return {pair.key: _plain(pair.value) for pair in pairs}
-
-
-def _plain(value: AnyValue) -> Any:
-    """An AnyValue as plain JSON, bytes in base64. upb itself refuses more than 100 levels."""
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return None
-    if kind == "array_value":
-        return [_plain(item) for item in value.array_value.values]
-    if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
-    if kind == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    if kind == "double_value":
-        return finite_or_word(value.double_value)
-    return getattr(value, kind)

@@ -1,7 +1,6 @@
 """OTLP/protobuf, walked over upb's objects (json_format costs ten times as much)."""
 
-import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -10,7 +9,6 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from capture.events import Span
@@ -24,8 +22,8 @@ from capture.otlp.gather import (
     gather,
     id_problem,
 )
-from capture.otlp.json_values import finite_or_word
 from capture.otlp.other_signals import NotTraces
+from capture.otlp.protobuf_values import attributes_of
 
 _LARGEST_KIND = 5
 _LARGEST_STATUS = 2
@@ -88,7 +86,7 @@ def _parses(message: ExportLogsServiceRequest | ExportMetricsServiceRequest, bod
 
 def _spans(request: ExportTraceServiceRequest) -> Iterator[Received | RejectedSpan]:
     for resource_spans in request.resource_spans:
-        resource = _attributes(resource_spans.resource.attributes)
+        resource = attributes_of(resource_spans.resource.attributes)
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope.name
             for wire in scope_spans.spans:
@@ -100,7 +98,7 @@ def _received(wire: WireSpan, resource: dict[str, Any], scope: str) -> Received 
     problem = _ids_problem(trace_id, span_id, parent)
     if problem is not None:
         return RejectedSpan(trace_id.hex()[:64], span_id.hex()[:64], problem)
-    attributes = _attributes(wire.attributes)
+    attributes = attributes_of(wire.attributes)
     if scope:
         attributes.setdefault("otel.scope.name", scope)
     status, kind = wire.status, wire.kind
@@ -134,30 +132,5 @@ def _event(event: WireSpan.Event) -> dict[str, Any]:
     return {
         "name": event.name,
         "time_ns": event.time_unix_nano,
-        "attributes": _attributes(event.attributes),
+        "attributes": attributes_of(event.attributes),
     }
-
-
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
-    """By name. Most values are texts: asking for the text first spares asking for the kind."""
-    plain: dict[str, Any] = {}
-    for pair in pairs:
-        value = pair.value
-        plain[pair.key] = value.string_value or _plain(value)
-    return plain
-
-
-def _plain(value: AnyValue) -> Any:
-    """An AnyValue as plain JSON, bytes in base64. upb itself refuses more than 100 levels."""
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return None
-    if kind == "array_value":
-        return [_plain(item) for item in value.array_value.values]
-    if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
-    if kind == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode()
-    if kind == "double_value":
-        return finite_or_word(value.double_value)
-    return getattr(value, kind)
