@@ -102,7 +102,7 @@ async def test_a_failure_that_overtakes_its_representative_makes_no_case(
 
 def graver(at: At, event: str) -> Promotion:
     case = msgspec.structs.replace(
-        make_case(at, "p", event, weight=1.0), severity="critical", set="backlog", label="thumbs"
+        make_case(at, "p", event, weight=1.0), severity="critical", label="thumbs"
     )
     return Promotion(event, f"t-{event}", "p", at(7), case)
 
@@ -110,14 +110,17 @@ def graver(at: At, event: str) -> Promotion:
 async def test_a_case_whose_failure_comes_again_graver_is_raised_and_counted_once(
     store: Store, at: At
 ) -> None:
-    await store.cases.promote("shop", [representative(at, "a"), counted(at, "b")])
+    first = representative(at, "a")
+    waiting = msgspec.structs.replace(first.case, set="backlog", waits_for="review")
+    first = msgspec.structs.replace(first, case=waiting)
+    await store.cases.promote("shop", [first, counted(at, "b")])
     again = graver(at, "a")
     assert await store.cases.promote("shop", [again]) == {"a": again.case}
-    assert await store.cases.promote("shop", [representative(at, "a")]) == {"a": again.case}
-    (one,) = await store.reader.cases(project="shop", case_set="backlog", limit=10)
+    assert await store.cases.promote("shop", [first]) == {"a": again.case}
+    (one,) = await store.reader.cases(project="shop", case_set="monitoring", limit=10)
     assert one.case == again.case
     assert one.occurrences == 2
-    assert await store.reader.cases(project="shop", case_set="monitoring", limit=10) == []
+    assert await store.reader.cases(project="shop", case_set="backlog", limit=10) == []
 
 
 async def test_another_failure_of_the_pattern_raises_nothing(store: Store, at: At) -> None:
