@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -31,9 +30,6 @@ log = structlog.get_logger()
 
 _STOP_SECONDS = 20.0  # a batch in hand takes a few; a broker that is gone would take for ever
 _EXPIRY_SECONDS = 600.0  # how often what is older than the retention is deleted
-_COLLECTIONS = (20_000, 20, 50)
-"""When Python looks for cycles: spans are trees, so there is little to find, and with its default it
-looks after every 700 objects, which is less than a request makes."""
 _EXPIRY_CHUNK = 1000  # traces a transaction, so that expiry never holds the writer for long
 
 
@@ -52,7 +48,6 @@ async def run_services(
         Unavailable: the address to listen on is taken.
         services.settings.SettingsError: other machines reach it and there is no API key.
     """
-    gc.set_threshold(*_COLLECTIONS)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
