@@ -183,8 +183,6 @@ class Gates:
         self._set.Add(_ESCAPED)
         self._names.append("escaped")
         self._set.Compile()
-        together = [1 + self._names.index(name) for name in ("near", "weak") if name in gates]
-        self._alone = {(0, *some) for some in ((), together[:1], together[1:])}
         self._shapes = {
             name: re2.compile(
                 f"{_INSIDE}(?:{gate.shape})" + r"\b" if gate.bounded else gate.shape,
@@ -192,13 +190,6 @@ class Gates:
             )
             for name, gate in gates.items()
         }
-
-    def clean(self, encoded: bytes) -> bool:
-        """Whether the text, or JSON, has no candidate of any kind. Raises `DirtyEngine`."""
-        hits = self._set.Match(encoded)
-        if not hits:
-            raise DirtyEngine
-        return len(hits) <= 2 and tuple(sorted(hits)) in self._alone  # noqa: PLR2004 - with either of two
 
     def open_for(self, text: str | bytes) -> frozenset[str]:
         """The names of the gates that the text passes. Raises `DirtyEngine`."""

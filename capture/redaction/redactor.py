@@ -62,23 +62,20 @@ class Rules:
         self._own_patterns = bool(policy.patterns)
         self._telling: dict[str, bool] = {}
 
-    def clean(self, value: Any) -> bool:
-        """Whether nothing in the value is a candidate, in one pass and without any recogniser.
+    def marks(self, value: Any) -> tuple[str, ...] | None:
+        """None where nothing in the value is a candidate, told in one pass without any recogniser.
 
-        Never where the project has patterns and paths of its own: they are asked about each text.
-        """
-        return not self._own and self._gates.clean(msgspec.json.encode(value))
-
-    def marks(self, value: Any) -> tuple[str, ...]:
-        """One of these is in every text of the value that has a candidate; none: no telling.
-
-        Addresses alone are the usual case, and a text without an at sign need not be looked at.
+        Else one of these is in every text that has a candidate; none of them: no telling. Addresses
+        alone are the usual case, and a text without an at sign need not be looked at. Where the
+        project has patterns and paths of its own, they are asked about each text.
         """
         if self._own:
             return ()
         passed = self._gates.open_for(msgspec.json.encode(value))
         if not {"near", "weak"} <= passed:
             passed -= {"near", "weak"}
+        if not passed:
+            return None
         return _AT_SIGNS if passed <= {"email", "url_user"} else ()
 
     def says_nothing(self, identifier: str) -> bool:
@@ -133,7 +130,7 @@ class Redactor:
         return self._feedback_piece(piece)
 
     def _clean(self, value: Any) -> bool:
-        return not self._names and self._rules.clean(value)
+        return not self._names and self._rules.marks(value) is None
 
     # --- pieces ---------------------------------------------------------------------------------
 
@@ -217,9 +214,10 @@ class Redactor:
         return cast("Signal", _replaced(signal, changes))
 
     def _span(self, index: int, span: Span) -> Span:
-        if self._clean(span):
+        marks = () if self._names else self._rules.marks(span)
+        if marks is None:
             return span
-        self._marks = () if self._names else self._rules.marks(span)
+        self._marks = marks
         self._walk.at.append(index)
         changes: dict[str, Any] = {
             name: self._walk.under(name, getattr(span, name), name)
