@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -13,12 +13,9 @@ from capture.ids import keyed_event_id
 from capture.malformed import UNREADABLE, Malformed, json_trouble
 from capture.trace import (
     LARGEST_COUNT,
-    Content,
     ProjectName,
     Signal,
-    SignalName,
     Step,
-    Time,
     Trace,
     TraceId,
 )
@@ -46,35 +43,12 @@ class _Feedbacks(msgspec.Struct):
     feedback: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
 
 
-class Feedback(msgspec.Struct):
+class Feedback(Signal, frozen=True, kw_only=True):
     """One signal about a trace, as it is posted."""
 
     project: ProjectName
     trace_id: TraceId
-    name: SignalName
-    value: bool | float | str | None = None
     source: str = "user"
-    comment: str | None = None
-    label: Annotated[
-        str | None, msgspec.Meta(description="In words, beside a `value` that is a number.")
-    ] = None
-    correction: Annotated[
-        Content, msgspec.Meta(description="What the answer should have been, for the reviewer.")
-    ] = None
-    id: Annotated[
-        str | None,
-        msgspec.Meta(description="What is said later under the same id replaces this."),
-    ] = None
-    at: Annotated[
-        Time,
-        msgspec.Meta(
-            description="When it was said. Send it where people can change their minds and back: "
-            "without it, saying exactly the same again is the same event."
-        ),
-    ] = None
-    metadata: Annotated[
-        dict[str, Any], msgspec.Meta(description="Anything else that was said with it.")
-    ] = {}
 
 
 class _Named(msgspec.Struct):
@@ -258,17 +232,8 @@ def _feedback_received(raw: msgspec.Raw | bytes, idempotency_key: str | None) ->
     if too_deep(wire.correction) or too_deep(wire.metadata):
         message = f"a value is nested deeper than {DEEPEST} levels"
         raise ValueError(message)
-    signal = Signal(
-        name=wire.name,
-        value=wire.value,
-        source=wire.source,
-        comment=wire.comment,
-        label=wire.label,
-        correction=wire.correction,
-        id=wire.id,
-        at=None if wire.at is None else _utc(wire.at, "at"),
-        metadata=wire.metadata,
-    )
+    said = {name: getattr(wire, name) for name in Signal.__struct_fields__}
+    signal = _signal_in_utc(Signal(**said), "at")
     event_id = keyed_event_id("feedback", wire.project, idempotency_key) if idempotency_key else ""
     return FeedbackReceived(
         event_id=event_id, project=wire.project, trace_id=wire.trace_id, signal=signal
@@ -318,10 +283,10 @@ def _in_utc(trace: Trace) -> Trace:
     return trace
 
 
-def _signal_in_utc(signal: Signal) -> Signal:
+def _signal_in_utc(signal: Signal, name: str = "signals.at") -> Signal:
     if signal.at is None:
         return signal
-    return msgspec.structs.replace(signal, at=_utc(signal.at, "signals.at"))
+    return msgspec.structs.replace(signal, at=_utc(signal.at, name))
 
 
 def _step_in_utc(step: Step) -> Step:

@@ -216,7 +216,7 @@ def test_feedback_takes_truth_numbers_and_labels_and_comes_from_the_user() -> No
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        ({}, "missing required field `project`"),
+        ({}, "missing required field `name`"),
         ({"project": "p", "trace_id": "t"}, "missing required field `name`"),
         ({"project": "p", "trace_id": "t", "name": "n"}, "needs a `value`"),
         ({"project": "p", "trace_id": "t", "name": "n", "value": {}}, "$.value"),
