@@ -18,11 +18,13 @@ import structlog
 
 from capture.events import FeedbackReceived, Piece, Span, TraceReceived
 from capture.redaction import recognisers
+from capture.redaction.every_text import texts_of
 from capture.redaction.gates import DirtyEngine
 from capture.redaction.placeholder import project_key
 from capture.redaction.policy import RedactionPolicy
 from capture.redaction.recognisers import Recognisers
-from capture.redaction.redactor import Names, Redactor, Rules, texts_of
+from capture.redaction.redactor import Names, Redactor
+from capture.redaction.rules import Rules
 from services.errors import Unavailable
 from services.policy import Policy
 

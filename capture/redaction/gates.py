@@ -6,6 +6,7 @@ held against text as it is, and against JSON as it is encoded: hence a letter th
 nanoseconds and of decimals are kept out by construction: they are in almost every span.
 """
 
+import re
 from collections.abc import Collection, Iterator
 
 import msgspec
@@ -152,6 +153,7 @@ GATES: dict[str, Gate] = {
     "url_user": Gate(("url_user", "secret"), r"://[^\s/?#@\"'<>]+@"),
 }
 
+_LEADING_ESCAPE = re.compile(rb"^\\[nrtbf]")
 _ESCAPED = (
     r"\\u00[2-7][0-9A-Fa-f]"  # ASCII that need not be escaped: it may be hidden in JSON in a text
 )
@@ -174,8 +176,9 @@ class Gates:
         options.max_mem = _MEMORY
         options.log_errors = False
         self._names: list[str] = []
+        self._known: dict[tuple[int, ...], frozenset[str]] = {}
         self._set = re2.Set.SearchSet(options)
-        self._set.Add("")  # fits everything: when even this one does not, RE2 gave up
+        self._set.Add(r"\z")  # every text has an end: when even this one does not fit, RE2 gave up
         for name, gate in gates.items():
             around = (_BEFORE, _AFTER) if gate.bounded else ("", "")
             self._set.Add(f"{around[0]}(?:{gate.shape}){around[1]}")
@@ -193,12 +196,27 @@ class Gates:
 
     def open_for(self, text: str | bytes) -> frozenset[str]:
         """The names of the gates that the text passes. Raises `DirtyEngine`."""
-        hits = self._set.Match(text)
+        hits = tuple(self._set.Match(text))
         if not hits:
             raise DirtyEngine
-        return frozenset(self._names[hit - 1] for hit in hits if hit)
+        known = self._known.get(hits)
+        if known is None:  # of the thinkable sets few are met, again and again
+            known = self._known[hits] = frozenset(self._names[hit - 1] for hit in hits if hit)
+        return known
 
     def places(self, name: str, text: str) -> Iterator[tuple[int, int]]:
         """Where, in characters, the candidates of a gate are."""
         for match in self._shapes[name].finditer(text):
             yield match.span()
+
+    def candidates(self, name: str, encoded: bytes, most: int) -> set[str]:
+        """What the candidates of a gate look like in JSON; of more than `most`, some more than that.
+
+        Escapes, which stand before a candidate, are no part of it.
+        """
+        seen: set[str] = set()
+        for match in self._shapes[name].finditer(encoded):
+            seen.add(_LEADING_ESCAPE.sub(b"", match[0]).decode())
+            if len(seen) > most:
+                break
+        return seen

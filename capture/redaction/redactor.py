@@ -1,8 +1,7 @@
 """Pieces of traces without what a project's policy calls personal or secret."""
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -11,21 +10,15 @@ from capture.events import FeedbackReceived, Piece, Span, SpansReceived, TraceRe
 from capture.redaction import secrets
 from capture.redaction.again import tells_elsewhere, without_again
 from capture.redaction.finding import Found
-from capture.redaction.gates import Gates
-from capture.redaction.paths import Paths, compiled_paths
+from capture.redaction.paths import Paths
 from capture.redaction.placeholder import PLACEHOLDER, placeholder
-from capture.redaction.policy import RedactionPolicy
-from capture.redaction.recognisers import Recognisers
-from capture.redaction.texts import IDENTIFIER_KINDS, Searcher
+from capture.redaction.rules import Decided, Rules
+from capture.redaction.texts import Searcher
 from capture.redaction.walk import Walk
 from capture.trace import Signal, Step, Trace
 
-_REMEMBERED = 1024  # texts whose outcome is kept: conversations repeat what was said
-_REMEMBERED_CHARS = 4000
 _LONGEST_NAME = 128  # characters that ids and names of signals may have
 _LARGE_NUMBER = 10_000_000  # a smaller number identifies nobody
-_AT_SIGNS = ("@", "%40", "\\u0040", "&#64;", "&#x40;", "&commat;", "＠", "\\uff20", "\\uFF20")
-_DRAWN = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROUNDS = 4  # a text is looked at again after a change, until nothing is found; two are usual
 
 
@@ -40,56 +33,6 @@ class Redacted(msgspec.Struct, frozen=True):
 
 Names = Mapping[str, Sequence[Found]]
 """What a model found beforehand, by text."""
-
-_Decided = tuple[str, tuple[tuple[str, str, str], ...]]  # the text, and (kind, before, after) each
-
-
-class Rules:
-    """A policy made ready under a project's key. May be shared by threads: nothing in it shows."""
-
-    def __init__(
-        self, policy: RedactionPolicy, key: bytes, recognisers: Callable[[], Recognisers]
-    ) -> None:
-        """`key`: see `placeholder.project_key`. `recognisers` is only asked about candidates."""
-        self.key = key
-        self.texts = Searcher(policy, recognisers)
-        self.identifiers = Searcher(policy, recognisers, IDENTIFIER_KINDS)
-        self.paths = compiled_paths(policy.json_paths)
-        self.secrets = "secret" in policy.kinds
-        self.remembered: dict[tuple[bool, str, str], _Decided] = {}
-        self._gates = Gates(policy.kinds, policy.phone_regions)
-        self._own = bool(policy.patterns or policy.json_paths)
-        self._own_patterns = bool(policy.patterns)
-        self._telling: dict[str, bool] = {}
-
-    def marks(self, value: Any) -> tuple[str, ...] | None:
-        """None where nothing in the value is a candidate, told in one pass without any recogniser.
-
-        Else one of these is in every text that has a candidate; none of them: no telling. Addresses
-        alone are the usual case, and a text without an at sign need not be looked at. Where the
-        project has patterns and paths of its own, they are asked about each text.
-        """
-        if self._own:
-            return ()
-        passed = self._gates.open_for(msgspec.json.encode(value))
-        if not {"near", "weak"} <= passed:
-            passed -= {"near", "weak"}
-        if not passed:
-            return None
-        return _AT_SIGNS if passed <= {"email", "url_user"} else ()
-
-    def says_nothing(self, identifier: str) -> bool:
-        """Whether this is an id as OpenTelemetry draws it, which no kind looks like."""
-        return not self._own_patterns and _DRAWN.fullmatch(identifier) is not None
-
-    def tells(self, name: str) -> bool:
-        """Whether what stands under this name is a secret."""
-        known = self._telling.get(name)
-        if known is None:
-            if len(self._telling) >= _REMEMBERED:
-                self._telling.clear()
-            known = self._telling[name] = secrets.is_secret_key(name)
-        return known
 
 
 class Redactor:
@@ -214,7 +157,8 @@ class Redactor:
         return cast("Signal", _replaced(signal, changes))
 
     def _span(self, index: int, span: Span) -> Span:
-        marks = () if self._names else self._rules.marks(span)
+        said = (span.name, span.status_message, span.attributes, span.events)
+        marks = () if self._names else self._rules.marks(said)
         if marks is None:
             return span
         self._marks = marks
@@ -241,7 +185,10 @@ class Redactor:
         return after
 
     def _skipped(self, text: str) -> bool:
-        return bool(self._marks) and not any(mark in text for mark in self._marks)
+        for mark in self._marks:  # no `any()`: this is asked of every text and name
+            if mark in text:
+                return False
+        return bool(self._marks)
 
     def _changed_name(self, name: str, _: str) -> str:
         return name if len(name) < 6 or self._skipped(name) else self._changed(name, "")  # noqa: PLR2004 - the shortest address: a@b.co
@@ -279,19 +226,16 @@ class Redactor:
 
     def _replaced_in(self, text: str, name: str, searcher: Searcher) -> str:
         place = (searcher is self._rules.texts, name, text)
-        seen = self._rules.remembered
-        known = seen.get(place) if text not in self._names else None
+        known = self._rules.remembered(place) if text not in self._names else None
         if known is None:
             known = self._decided(text, name, searcher)
-            if len(text) <= _REMEMBERED_CHARS and text not in self._names:
-                if len(seen) >= _REMEMBERED:
-                    seen.clear()
-                seen[place] = known
+            if text not in self._names:
+                self._rules.remember(place, known)
         for kind, before, after in known[1]:
             self._note(kind, before, after)
         return known[0]
 
-    def _decided(self, text: str, name: str, searcher: Searcher) -> _Decided:
+    def _decided(self, text: str, name: str, searcher: Searcher) -> Decided:
         notes: list[tuple[str, str, str]] = []
         result = text
         given = self._names.get(text, ()) if searcher is self._rules.texts else ()
@@ -330,43 +274,6 @@ class Redactor:
         if self._told is not None:
             self._told(Redacted("field", at, text, after))
         return after
-
-
-def texts_of(pieces: Iterable[Piece]) -> list[str]:
-    """Every text of the pieces that a model may be asked about, once, in order."""
-    seen: dict[str, None] = {}
-
-    def noted(text: str, _: str) -> str:
-        seen.setdefault(text)
-        return text
-
-    walk = Walk(noted, lambda name, _: name, lambda number, _: number)
-    for piece in pieces:
-        if isinstance(piece, TraceReceived):
-            trace = piece.trace
-            said: list[Any] = [
-                trace.input,
-                trace.output,
-                trace.metadata,
-                trace.user_id,
-                trace.session_id,
-            ]
-            said += [v for s in trace.steps for v in (s.content, s.arguments, s.error)]
-            said += [
-                v
-                for s in trace.signals
-                for v in (s.comment, s.value, s.label, s.correction, s.metadata)
-            ]
-        elif isinstance(piece, SpansReceived):
-            said = [piece.resource]
-            said += [
-                v for s in piece.spans for v in (s.attributes, s.events, s.status_message, s.name)
-            ]
-        else:
-            told = piece.signal
-            said = [told.comment, told.value, told.label, told.correction, told.metadata]
-        walk.value(said)
-    return list(seen)
 
 
 def _says(name: str, kind: str) -> bool:

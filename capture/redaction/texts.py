@@ -11,7 +11,7 @@ from capture.redaction.finding import Found, apart
 from capture.redaction.gates import Gates
 from capture.redaction.placeholder import PLACEHOLDER
 from capture.redaction.policy import KINDS, Kind, RedactionPolicy, allowed_pattern, compiled
-from capture.redaction.presidio import windows
+from capture.redaction.presidio import Recogniser, windows
 from capture.redaction.recognisers import Recognisers
 from capture.redaction.words import Words
 
@@ -59,6 +59,7 @@ class Searcher:
         self._gates = Gates(self._kinds, policy.phone_regions)
         self._regions = policy.phone_regions
         self._recognisers = recognisers
+        self._behind: dict[str, Sequence[Recogniser]] = {}
         self._patterns = [
             (name, compiled(pattern, name)) for name, pattern in policy.patterns.items()
         ]
@@ -144,11 +145,7 @@ class Searcher:
         weak = {"weak"} if {"near", "weak"} <= passed else set()
         asked = 0
         for gate in sorted((passed & _NUMBER_GATES) | weak):
-            theirs = [
-                r
-                for r in self._recognisers().numbers
-                if gate in r.entry.gates and r.entry.kind in self._kinds
-            ]
+            theirs = self._asked_by(gate)
             near: list[tuple[int, int]] = []
             for start, end in self._gates.places(gate, text):
                 asked += 1
@@ -162,6 +159,17 @@ class Searcher:
             for first, last in windows(text, near):
                 for recogniser in theirs:
                     yield from recogniser.find(text, first, last, before)
+
+    def _asked_by(self, gate: str) -> Sequence[Recogniser]:
+        """The recognisers of the policy's kinds that a gate is for."""
+        known = self._behind.get(gate)
+        if known is None:
+            known = self._behind[gate] = [
+                r
+                for r in self._recognisers().numbers
+                if gate in r.entry.gates and r.entry.kind in self._kinds
+            ]
+        return known
 
 
 _PHONE_GATES = frozenset({"plain", "plus", "grouped"})

@@ -79,7 +79,10 @@ class Walk:
         for key, inner in value.items():
             named = isinstance(key, str)
             name = self._change_name(key, "") if named else key
-            after = self.under(str(key), inner, key[:_LARGEST_NAME] if named else "")
+            if isinstance(inner, str) and self._skip(inner):
+                after: Any = inner  # without a step on the path: most values are such texts
+            else:
+                after = self.under(str(key), inner, key[:_LARGEST_NAME] if named else "")
             changed = changed or name is not key or after is not inner
             result[name] = after
         return result if changed else value

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 
 _RUN = re.compile(r"[0-9A-Za-z]+")
+_FEW = 8  # words that are looked for one by one: a search takes a hundredth of going run by run
 
 
 class Words:
@@ -19,6 +20,9 @@ class Words:
         self._lies: dict[str, set[tuple[int, int]]] = {}
         """By run: where it begins in words that have it, and how long those words are."""
         self._others: list[str] = []
+        if len(self._words) <= _FEW:
+            self._others.extend(self._words)
+            return
         for word in self._words:
             longest = max(_RUN.finditer(word), key=lambda run: len(run[0]), default=None)
             if longest is None:
@@ -28,7 +32,7 @@ class Words:
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Where the words are, each from its start to its end; they may overlap."""
-        for run in _RUN.finditer(text):
+        for run in _RUN.finditer(text) if self._lies else ():
             for offset, length in self._lies.get(run[0], ()):
                 start = run.start() - offset
                 if start >= 0 and text[start : start + length] in self._words:

@@ -80,7 +80,7 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         fetch_jars(self._libs)
         if not self.nodes:
-            self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            self._id = _cluster_id()
             self.nodes = _plan(nodes, port)
             self._save()
         down = [node for node in self.nodes if not self.running(node)]
@@ -220,6 +220,15 @@ def fetch_jars(libs: Path) -> None:
         message = f"Maven could not fetch the jars:\n{maven.stdout[-3000:]}{maven.stderr[-1000:]}"
         raise LocalKafkaError(message)
     shutil.copyfile(pom, done)
+
+
+def _cluster_id() -> str:
+    """Sixteen random bytes in the alphabet of URLs, as Kafka draws them.
+
+    Never with a dash in front, which its command line takes for an option.
+    """
+    drawn = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return _cluster_id() if drawn.startswith("-") else drawn
 
 
 def _plan(nodes: int, port: int) -> list[Node]:

@@ -14,9 +14,11 @@ from capture.malformed import Malformed
 from capture.native import Refused, decode_captures
 from capture.otlp import decode_json
 from capture.redaction import recognisers
+from capture.redaction.every_text import texts_of
 from capture.redaction.placeholder import project_key
 from capture.redaction.policy import RedactionPolicy
-from capture.redaction.redactor import Names, Redacted, Redactor, Rules, texts_of
+from capture.redaction.redactor import Names, Redacted, Redactor
+from capture.redaction.rules import Rules
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import one_line, print_json, print_table
 from services.cli.problem import ExitCode, Problem, misused, note, refuse

@@ -12,7 +12,8 @@ from capture.redaction import recognisers as loading
 from capture.redaction.placeholder import project_key
 from capture.redaction.policy import RedactionPolicy
 from capture.redaction.recognisers import Recognisers
-from capture.redaction.redactor import Redactor, Rules
+from capture.redaction.redactor import Redactor
+from capture.redaction.rules import Rules
 from capture.trace import Trace
 
 KEY = project_key(b"a secret of sixteen bytes or more", "shop")

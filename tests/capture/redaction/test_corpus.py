@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from capture.events import FeedbackReceived, Span, SpansReceived, TraceReceived
-from capture.redaction.redactor import Redacted, Redactor, Rules
+from capture.redaction.redactor import Redacted, Redactor
+from capture.redaction.rules import Rules
 from capture.trace import Signal, Step, Trace
 
 Corpus = list[dict[str, str]]

@@ -1,6 +1,7 @@
 from capture.events import Failure, TraceReceived
 from capture.redaction.placeholder import LINK, numbered
-from capture.redaction.redactor import Redactor, Rules
+from capture.redaction.redactor import Redactor
+from capture.redaction.rules import Rules
 from capture.trace import Trace
 from dedup.fingerprint import fingerprint
 from dedup.text import failure_text

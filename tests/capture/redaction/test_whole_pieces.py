@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from capture.events import FeedbackReceived, Span, SpansReceived, TraceReceived
-from capture.redaction.redactor import Redactor, Rules
+from capture.redaction.redactor import Redactor
+from capture.redaction.rules import Rules
 from capture.trace import Signal, Step, Trace
 
 SIGNAL = Signal(name="thumbs", value=1.0)
