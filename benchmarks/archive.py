@@ -27,12 +27,13 @@ from capture.events import Span, SpansReceived
 from capture.ids import sealed
 from services.archive import ArchivedPiece, Settled, Verdict
 from services.examiner import ScorerExaminer
-from services.intake import Intake
+from services.intake import Intake, received
 from services.policy import Policies
 from services.scorer import Scoring
 from services.settling import Settling
 from services.store.open import Store
 from services.stream import envelope
+from services.stream.port import Record
 
 _SPANS = 10
 _BATCH = 100  # pieces: what intake gathers in 50 ms at 8,000 spans a second is 40
@@ -77,6 +78,11 @@ def piece(rng: random.Random) -> SpansReceived:
     return envelope.decode_body("spans/1", sealed(made)[1])  # type: ignore[no-any-return]
 
 
+def _record(place: int, one: SpansReceived) -> Record:
+    message = envelope.encode(one, "traces")
+    return Record("traces", 0, place, message.key, message.value, message.headers, 0)
+
+
 def _text(rng: random.Random, size: int) -> str:
     words: list[str] = []
     length = 0
@@ -112,7 +118,7 @@ async def steps(folder: Path, traces: int) -> None:
     await store.upgrade()
     rng = random.Random(4)
     pieces = [piece(rng) for _ in range(traces)]
-    bodies = [envelope.encode_body(one) for one in pieces]
+    arrived = [_record(place, one) for place, one in enumerate(pieces)]
     spent: dict[str, float] = {}
     intake = Intake(store.archive, settle_seconds=0, clock_ms=clock)
     settling = Settling(store.archive, "traces", settle_seconds=0, clock_ms=clock)
@@ -127,10 +133,10 @@ async def steps(folder: Path, traces: int) -> None:
         return done
 
     for start in range(0, traces, _BATCH):
-        some = bodies[start : start + _BATCH]
+        some = arrived[start : start + _BATCH]
 
-        async def decode(some: Sequence[bytes] = some) -> Any:
-            return [envelope.decode_body("spans/1", body) for body in some]
+        async def decode(some: Sequence[Record] = some) -> Any:
+            return [received(record) for record in some]
 
         events = await timed("decode", decode)
         await timed("archive", lambda events=events: intake.handle(events))

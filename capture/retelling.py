@@ -49,12 +49,13 @@ def _moments(nodes: Sequence[Node]) -> Iterator[tuple[Node, bool]]:
 
     At one and the same time parents begin before their children and end after them.
     """
-    moments = []
+    moments: list[tuple[int, int, int, int, Node]] = []
     for order, node in enumerate(nodes):
         start = node.span.start_ns
         moments.append((start, 0, node.depth, order, node))
         moments.append((max(node.span.end_ns, start), 1, -node.depth, order, node))
-    for _, phase, _, _, node in sorted(moments, key=lambda moment: moment[:4]):
+    moments.sort()  # no two are equal up to their nodes, which are never compared
+    for _, phase, _, _, node in moments:
         yield node, phase == 0
 
 
@@ -99,10 +100,10 @@ def _first_steps(told: Told) -> list[Step] | None:
 def _tell_tool(story: Story, node: Node, calls: dict[int, Step], *, begins: bool) -> None:
     named = identifier(node.first("tool_name"))
     name = named or _PHASE.sub("", node.span.name) or None
-    arguments = _first_content(node, "arguments", "input")
-    if arguments is None:
-        arguments = _of_messages(node, "input_messages", "tool_call")
     if begins:
+        arguments = _first_content(node, "arguments", "input")
+        if arguments is None:
+            arguments = _of_messages(node, "input_messages", "tool_call")
         if named is None and _PHASE.search(node.span.name):
             last = next((s for s in reversed(story.steps) if s.type == "tool_call"), None)
             if arguments is None or (last and (last.name, last.arguments) == (name, arguments)):

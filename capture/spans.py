@@ -93,7 +93,7 @@ def _sum(field: Field, nodes: Sequence[Node]) -> float | None:
     numbers: dict[int, float] = {}
     saying = []
     for node in nodes:
-        if (number := _number(node.first(field))) is not None:
+        if field in node.said.sources and (number := _number(node.first(field))) is not None:
             numbers[id(node)] = number
             saying.append(node)
     if not saying:

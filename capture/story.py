@@ -15,6 +15,9 @@ from capture.trace import Step, content_text
 
 MOST_STEPS = 2000  # of one request; the longest agent runs that were seen have a few hundred
 
+_ASCII_SPACES = ("  ", *"\n\t\r\v\f\x1c\x1d\x1e\x1f")
+"""What `str.split` makes one plain space of."""
+
 _Key = tuple[str, str, str]
 
 
@@ -25,7 +28,8 @@ class _Keys(NamedTuple):
     """The call's id where there is one, else `named`."""
     named: _Key
     """A tool by its name, anything said by its words."""
-    worded: _Key
+    every: tuple[_Key, ...]
+    """These and its words, each once."""
 
 
 class Story:
@@ -42,11 +46,11 @@ class Story:
 
     def history(self, steps: Sequence[Step]) -> None:
         """Take what a model was shown: everything that was told before, and perhaps more."""
-        shown: Counter[_Key] = Counter()
+        shown: dict[_Key, int] = {}
         for step in steps:
             key = self._of(step).own
-            shown[key] += 1
-            if shown[key] <= self._told[key]:
+            shown[key] = count = shown.get(key, 0) + 1
+            if count <= self._told.get(key, 0):
                 continue
             if step.type == "tool_call":
                 self._announce(step)
@@ -95,8 +99,10 @@ class Story:
         self._tell(step)
 
     def _tell(self, step: Step) -> None:
-        for key in set(self._of(step)):
-            self._told[key] += 1
+        for key in self._of(step).every:
+            self._told[key] = (
+                self._told.get(key, 0) + 1
+            )  # five times quicker than a Counter's `+= 1`
         if len(self.steps) < MOST_STEPS:
             self.steps.append(step)
         else:
@@ -112,16 +118,21 @@ class Story:
 
 
 def _keys(step: Step) -> _Keys:
-    worded = (step.type, "text", _words(content_text(step.content)))
-    named = worded
+    own = named = worded = (step.type, "text", _words(content_text(step.content)))
     if step.name is not None and step.type in ("tool_call", "tool_result"):
-        named = (step.type, "name", step.name)
-    own = named if step.call_id is None else (step.type, "id", step.call_id)
-    return _Keys(own, named, worded)
+        own = named = (step.type, "name", step.name)
+    if step.call_id is not None:
+        own = (step.type, "id", step.call_id)
+    every = (own,) if own is worded else tuple({own, named, worded})
+    return _Keys(own, named, every)
 
 
 def _words(text: str) -> str:
-    """The text with one space between words. Asking whether it is so already is ten times cheaper."""
+    """The text with one space between words. Asking whether it is so already is many times cheaper."""
     text = text.strip()
-    # of all white space only the plain space is printable
-    return text if text.isprintable() and "  " not in text else " ".join(text.split())
+    if not text.isascii():  # of all white space only the plain space is printable
+        return text if text.isprintable() and "  " not in text else " ".join(text.split())
+    for space in _ASCII_SPACES:
+        if space in text:
+            return " ".join(text.split())
+    return text

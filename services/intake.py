@@ -5,17 +5,33 @@ makes its trace due again: late is the same path as early.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from capture.events import FeedbackReceived, Piece, SpansReceived, TraceReceived, TraceSettled
 from services.archive import Archive, ArchivedPiece, Naming
 from services.stream import envelope
 from services.stream.outcome import DeadLetter, Event, Outcome, Skip
+from services.stream.port import Record
+
+_PIECES = (TraceReceived, SpansReceived, FeedbackReceived)
+
+
+def received(record: Record) -> Any:
+    """A piece as the archive keeps it: with the very bytes it came in. Anything else as it is.
+
+    All of a piece is decoded, so that none that nobody can read joins a trace. Raises as
+    `envelope.decode`.
+    """
+    event = envelope.decode(record)
+    if isinstance(event, _PIECES):
+        return _archived(event, record.value)
+    return event
 
 
 class Intake:
     """Handler of the first loop: every piece goes to its trace in the archive."""
 
-    accepts = (TraceReceived, SpansReceived, FeedbackReceived, TraceSettled)
+    accepts = (ArchivedPiece, TraceSettled)
 
     def __init__(
         self,
@@ -36,8 +52,9 @@ class Intake:
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Archive the batch in one transaction."""
-        replayed = [event for event in events if isinstance(event, TraceSettled)]
-        pieces = [_archived(event) for event in events if not isinstance(event, TraceSettled)]
+        arrived = cast("Sequence[ArchivedPiece | TraceSettled]", events)
+        replayed = [event for event in arrived if isinstance(event, TraceSettled)]
+        pieces = [event for event in arrived if not isinstance(event, TraceSettled)]
         if pieces:
             await self._add(pieces, again=False)
         outcomes = {trace.event_id: await self._replay(trace) for trace in replayed}
@@ -63,16 +80,15 @@ class Intake:
         return Skip("archived")
 
 
-def _archived(event: Event) -> ArchivedPiece:
-    body = envelope.encode_body(event)
-    schema = envelope.schema_of(event)
+def _archived(piece: Piece, body: bytes) -> ArchivedPiece:
     spans: tuple[str, ...] = ()
     names: Naming = "trace"
-    if isinstance(event, SpansReceived):
-        spans = tuple([span.span_id for span in event.spans])
-    elif isinstance(event, FeedbackReceived):
-        names = _named(event)
-    return ArchivedPiece(event.project, event.trace_id, event.event_id, schema, body, spans, names)
+    if isinstance(piece, SpansReceived):
+        spans = tuple([span.span_id for span in piece.spans])
+    elif isinstance(piece, FeedbackReceived):
+        names = _named(piece)
+    schema = envelope.schema_of(piece)
+    return ArchivedPiece(piece.project, piece.trace_id, piece.event_id, schema, body, spans, names)
 
 
 def _named(event: FeedbackReceived) -> Naming:

@@ -6,13 +6,13 @@ prefix are worked out when first met, and remembered: an application has few.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 
 from capture.conventions.messages import steps_of
+from capture.conventions.plain import plain_steps
 from capture.conventions.shape import (
     LONGEST_JSON,
     Convention,
@@ -98,7 +98,7 @@ class Reader:
                 known = self._exact.get(name, Meaning())
                 self._exact[name] = msgspec.structs.replace(known, known=True)
             self._prefixes += convention.prefixes
-        self._plans = lru_cache(_REMEMBERED)(self._planned)
+        self._plans: dict[tuple[str, ...], Plan] = {}
 
     def _learn(self, field: Field, name: str, rank: int) -> None:
         if name.endswith(".*"):
@@ -115,13 +115,16 @@ class Reader:
     def said(self, attributes: Mapping[str, Any], known: KnownSteps | None = None) -> "Said":
         """What these attributes say. Spans of one trace share what is `known` of its messages."""
         names = tuple(attributes)
-        if (
-            len(names) > _MOST_REMEMBERED
-            or len(max(names, key=len, default="")) > _LONGEST_REMEMBERED
-        ):
+        plan = self._plans.get(names)
+        if plan is None:
             plan = self._planned(names)
-        else:
-            plan = self._plans(names)
+            if (
+                len(names) <= _MOST_REMEMBERED
+                and len(max(names, key=len, default="")) <= _LONGEST_REMEMBERED
+            ):
+                if len(self._plans) >= _REMEMBERED:
+                    self._plans.clear()  # an application that has so many goes on having others
+                self._plans[names] = plan
         return Said(attributes, plan, {} if known is None else known)
 
     def _planned(self, names: tuple[str, ...]) -> Plan:
@@ -195,9 +198,16 @@ class Said:
         sources = self.sources.get(field)
         if sources is None:
             return None
-        if field not in self._first:
-            self._first[field] = next(self.values(field), None)
-        return self._first[field]
+        if field in self._first:
+            return self._first[field]
+        for source in sources:
+            value = self.value(source)
+            if value is not None and value not in _EMPTY:
+                break
+        else:
+            value = None
+        self._first[field] = value
+        return value
 
     def _steps_in(self, value: Any) -> list[Step] | None:
         """As `steps_of`, worked out once."""
@@ -230,9 +240,13 @@ class Said:
         recognised = False
         for message in messages:
             raw = bytes(message)
-            if raw not in self._known:
-                self._known[raw] = steps_of(decoded(raw.decode()), 1)
-            steps = self._known[raw]
+            if raw in self._known:
+                steps = self._known[raw]
+            else:
+                steps = plain_steps(message)
+                if steps is None:
+                    steps = steps_of(decoded(raw.decode()), 1)
+                self._known[raw] = steps
             if steps is not None:
                 recognised = True
                 found += steps

@@ -20,6 +20,7 @@ PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]{0,31}_(?:[a-z2-7]{8}|[1-9][0-9]{0,5})
 """Either form. What stands in one is never looked at again."""
 
 _HASHED = re.compile(r"<([A-Z][A-Z0-9_]{0,31})_([a-z2-7]{8})>")
+_HASHED_BYTES = re.compile(_HASHED.pattern.encode())  # in JSON it is written as it is
 
 
 def project_key(secret: bytes, project: str) -> bytes:
@@ -64,9 +65,9 @@ def numbered(trace: Trace) -> Trace:
             return {renamed(name): renamed(inner) for name, inner in value.items()}
         return [renamed(inner) for inner in value] if isinstance(value, list) else value
 
-    told = msgspec.to_builtins(trace)
-    if "_" not in (text := msgspec.json.encode(told).decode()) or _HASHED.search(text) is None:
+    if _HASHED_BYTES.search(msgspec.json.encode(trace)) is None:  # most traces have none
         return trace
+    told = msgspec.to_builtins(trace)
     kept = {"trace_id", "project", "user_id", "session_id"}
     order = ("input", "steps", "output")  # as the trace is read
     names = [*(n for n in order if n in told), *(n for n in told if n not in order)]

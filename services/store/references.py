@@ -9,7 +9,7 @@ when the archive is tidied.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, delete, exists, literal, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, exists, literal, select, tuple_
 
 from services.archive import Naming
 from services.store.chunks import chunk, there
@@ -18,9 +18,14 @@ from services.store.pieces import span_key
 from services.store.tables import trace, trace_awaited, trace_hand
 from services.store.upsert import absorbing
 
-_SPANS_A_QUERY = 500
+_NAMES_A_QUERY = 500
 _await = absorbing(trace_awaited)
-_anything = select(exists().where(trace_awaited.c.span.is_not(None)))
+_any_span = select(exists().where(trace_awaited.c.span.is_not(None)))
+_any_session = select(exists().where(trace_awaited.c.span.is_(None)))
+_of_sessions = select(trace_awaited.c.trace_id).where(
+    trace_awaited.c.project == bindparam("in_project"),
+    trace_awaited.c.trace_id.in_(bindparam("names", expanding=True)),
+)
 
 
 class Reference(NamedTuple):
@@ -80,12 +85,12 @@ def awaited_spans(
 ) -> Sequence[tuple[Reference, str]]:
     """Of what waits, that which these pieces bring, and the trace it belongs to."""
     spans = {(one.project, span): one.trace_id for one in pieces for span in one.spans}
-    if not spans or not connection.scalar(_anything):
+    if not spans or not connection.scalar(_any_span):
         return ()
     keys = sorted({span for _, span in spans})
     found: list[tuple[Reference, str]] = []
-    for start in range(0, len(keys), _SPANS_A_QUERY):
-        some = trace_awaited.c.span.in_(keys[start : start + _SPANS_A_QUERY])
+    for start in range(0, len(keys), _NAMES_A_QUERY):
+        some = trace_awaited.c.span.in_(keys[start : start + _NAMES_A_QUERY])
         found += [
             (Reference(row.project, row.trace_id), trace_id)
             for row in connection.execute(select(trace_awaited).where(some))
@@ -98,16 +103,19 @@ def awaited_sessions(
     connection: Connection, sessions: Mapping[TraceKey, str]
 ) -> Sequence[tuple[Reference, str]]:
     """Of what waits, that which names one of these traces' sessions, and the trace."""
-    found = []
+    if not sessions or not connection.scalar(_any_session):
+        return ()
+    by_project: dict[str, dict[str, str]] = {}
     for (project, trace_id), session in sessions.items():
-        name = f"session:{session}"
-        waits = select(
-            exists()
-            .where(trace_awaited.c.project == project)
-            .where(trace_awaited.c.trace_id == name)
-        )
-        if connection.scalar(waits):
-            found.append((Reference(project, name), trace_id))
+        # of several traces of one session the first takes it all
+        by_project.setdefault(project, {}).setdefault(f"session:{session}", trace_id)
+    found: list[tuple[Reference, str]] = []
+    for project, trace_of in by_project.items():
+        names = sorted(trace_of)
+        for start in range(0, len(names), _NAMES_A_QUERY):
+            of = {"in_project": project, "names": names[start : start + _NAMES_A_QUERY]}
+            waiting = connection.scalars(_of_sessions, of)
+            found += [(Reference(project, name), trace_of[name]) for name in waiting]
     return found
 
 

@@ -15,12 +15,18 @@ import structlog
 from services.errors import Halted, Unavailable, Undecodable, is_fatal
 from services.patience import Stopped, patiently, pause
 from services.stream import envelope
-from services.stream.limit import DeadLetterLimit, DeadLetterWatch
+from services.stream.limit import DeadLetterWatch
+from services.stream.loop_settings import LoopSettings
 from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Retry
 from services.stream.port import Message, Publisher, Record, Source
 from services.telemetry import StageMetrics
 
 T = TypeVar("T")
+
+_BREATH_BYTES = 512 * 1024  # about 1 ms of decoding
+_PAUSE_A_TURN = (
+    4  # a loop that gathers takes a fifth of a core at most, unless its batches are full
+)
 
 
 class Handler(Protocol):
@@ -50,25 +56,6 @@ class Attempts(Protocol):
         """Forget these positions: they were survived. Raises `Unavailable`."""
 
 
-class LoopSettings(msgspec.Struct, frozen=True):
-    """How a loop works.
-
-    `wait_seconds` is how long an empty fetch lasts. `gather_seconds` is the pause after a batch that
-    was not full: what arrives meanwhile shares the next one, and its transactions.
-    """
-
-    stage: str
-    consumer: str
-    output_topic: str
-    dead_letter_topic: str
-    max_message_bytes: int
-    batch: int = 200
-    wait_seconds: float = 0.5
-    gather_seconds: float = 0.0
-    max_attempts: int = 5  # five deaths on one record alone: bad luck with SIGKILL does not do that
-    limit: DeadLetterLimit = DeadLetterLimit()
-
-
 class Loop:
     """Runs one handler over one source until told to stop."""
 
@@ -81,14 +68,20 @@ class Loop:
         handler: Handler,
         attempts: Attempts,
         metrics: StageMetrics,
+        decode: Callable[[Record], Event] = envelope.decode,
     ) -> None:
-        """Wire a loop; nothing is read before `run`."""
+        """Wire a loop; nothing is read before `run`.
+
+        `decode` makes of a record what the handler wants to see of it, and raises as
+        `envelope.decode` does.
+        """
         self._settings = settings
         self._source = source
         self._publisher = publisher
         self._handler = handler
         self._attempts = attempts
         self._metrics = metrics
+        self._decode = decode
         self._watch = DeadLetterWatch(settings.limit, settings.dead_letter_topic)
         self._begun: set[tuple[str, str]] = set()
         self._stop = asyncio.Event()
@@ -116,9 +109,11 @@ class Loop:
                 records = await self._patiently(self._fetch)
                 self._metrics.touch()
                 if records:
+                    began = asyncio.get_running_loop().time()
                     await self._work(records)
-                    if len(records) < self._settings.batch and self._settings.gather_seconds:
-                        await pause(self._settings.gather_seconds, self._stop)
+                    took = asyncio.get_running_loop().time() - began
+                    if seconds := self._settings.pause_after(len(records), took):
+                        await pause(seconds, self._stop)
         except Stopped:
             await self._forgive()
             self._log.info("stopped_while_waiting")
@@ -163,9 +158,13 @@ class Loop:
         """Decide about every record, then publish everything that follows from it."""
         decided: list[tuple[Record, Outcome]] = []
         readable: list[tuple[Record, Event]] = []
+        size = 0
         for record in records:
+            if (size := size + len(record.value)) > _BREATH_BYTES:
+                await asyncio.sleep(0)  # what else runs in this process is not kept waiting
+                size = 0
             try:
-                event = envelope.decode(record)
+                event = self._decode(record)
             except envelope.UnknownSchema as error:
                 decided.append((record, DeadLetter("unknown_schema", str(error))))
             except Undecodable as error:

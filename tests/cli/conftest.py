@@ -18,7 +18,7 @@ from services.cli.app import app
 from services.deduper import Deduper
 from services.examiner import ScorerExaminer
 from services.grader import Grader
-from services.intake import Intake
+from services.intake import Intake, received
 from services.policy import Policies
 from services.promoter import Promoter
 from services.scorer import Scoring
@@ -132,7 +132,8 @@ async def _through_the_stages(store: Store, stream: Stream, traces: Sequence[Tra
     await stream.publish([envelope.seal(event, "traces")[1] for event in events])
     source = stream.source("traces", Topics().group("scorer"))
     records = await source.fetch(limit=100, wait_seconds=1)
-    await Intake(store.archive, settle_seconds=0, clock_ms=lambda: 1000).handle(events)
+    intake = Intake(store.archive, settle_seconds=0, clock_ms=lambda: 1000)
+    await intake.handle([received(record) for record in records])
     await source.commit(records)
     policies = Policies(store.policies)
     settling = Settling(store.archive, "traces", clock_ms=lambda: 2000)

@@ -14,7 +14,8 @@ from capture.trace import Trace
 from services.errors import Unavailable
 from services.stream import envelope
 from services.stream.limit import DeadLetterLimit
-from services.stream.loop import Loop, LoopSettings
+from services.stream.loop import Loop
+from services.stream.loop_settings import LoopSettings
 from services.stream.outcome import Emit, Event, Outcome
 from services.stream.port import Message, Record
 from services.stream.sqlite import SqliteStream
@@ -154,7 +155,7 @@ def metrics() -> Metrics:
 def make_loop(remembered: Remembered, metrics: Metrics) -> Callable[..., Loop]:
     """A loop over a log; a second one is what comes after a restart."""
 
-    def make(log: Any, handler: Any, **changes: Any) -> Loop:
+    def make(log: Any, handler: Any, decode: Any = envelope.decode, **changes: Any) -> Loop:
         given = {"batch": 10, "limit": NO_LIMIT, "max_message_bytes": LARGEST_BYTES, **changes}
         settings = LoopSettings("scorer", "scorer", "out", "in.dlq", wait_seconds=0.01, **given)
         return Loop(
@@ -164,6 +165,7 @@ def make_loop(remembered: Remembered, metrics: Metrics) -> Callable[..., Loop]:
             handler=handler,
             attempts=remembered,
             metrics=metrics.stage("scorer"),
+            decode=decode,
         )
 
     return make

@@ -11,7 +11,8 @@ from capture.trace import Trace
 from services.settings import Settings
 from services.store.open import open_store
 from services.stream import envelope
-from services.stream.loop import Loop, LoopSettings
+from services.stream.loop import Loop
+from services.stream.loop_settings import LoopSettings
 from services.stream.open import open_stream
 from services.stream.outcome import Emit
 from services.telemetry import Metrics, configure_logging

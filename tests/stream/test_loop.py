@@ -7,9 +7,10 @@ import pytest
 
 from capture.events import PieceBody, TraceReceived, TraceSettled
 from capture.trace import Trace
-from services.errors import Halted, Unavailable
+from services.errors import Halted, Unavailable, Undecodable
 from services.stream import envelope
 from services.stream.limit import DeadLetterLimit
+from services.stream.loop_settings import LoopSettings
 from services.stream.outcome import Emit, Retry, Skip
 from services.stream.port import Message
 
@@ -287,3 +288,45 @@ async def test_stopping_during_an_outage_commits_nothing(double, well_formed, ma
     loop.stop()
     await asyncio.wait_for(task, 2)
     assert double.committed == 0
+
+
+@pytest.mark.parametrize(
+    ("records", "took", "pause"),
+    [(3, 0.001, 0.05), (3, 0.03, 0.12), (3, 9.0, 0.25), (200, 0.03, 0.0), (999, 9.0, 0.0)],
+)
+def test_a_loop_lets_more_gather_the_longer_its_turns_take_unless_they_are_full(
+    records: int, took: float, pause: float
+) -> None:
+    settings = LoopSettings(
+        *("scorer", "scorer", "out", "in.dlq"),
+        max_message_bytes=1,
+        batch=200,
+        gather_seconds=0.05,
+        gather_most_seconds=0.25,
+    )
+    assert settings.pause_after(records, took) == pytest.approx(pause)
+
+
+def test_a_loop_that_need_not_gather_does_not_pause() -> None:
+    settings = LoopSettings("scorer", "scorer", "out", "in.dlq", max_message_bytes=1)
+    assert settings.pause_after(1, 9.0) == 0
+
+
+async def test_a_handler_is_given_what_its_decoder_makes_of_a_record(
+    double, wrapping, well_formed, make_loop, running, arrived
+):
+    """What the decoder cannot read is parked, as ever."""
+
+    def without_trace_2(record):
+        if record.key.endswith(b"2"):
+            raise Undecodable("not this one")
+        return envelope.decode(record)
+
+    messages = [well_formed(number) for number in range(4)]
+    await double.publish(messages)
+    handler = wrapping()
+    async with running(make_loop(double, handler, decode=without_trace_2)):
+        parked = await arrived(double, "in.dlq", 1)
+        await arrived(double, "out", 3)
+    assert [record.key for record in parked] == [messages[2].key]
+    assert sum(map(len, handler.batches)) == 3

@@ -21,13 +21,14 @@ from capture.events import (
 from capture.trace import Signal, Trace
 from services.archive import TraceRow
 from services.examiner import ScorerExaminer
-from services.intake import Intake
+from services.intake import Intake, received
 from services.policy import Policies
 from services.scorer import Scoring
 from services.settling import Settling
 from services.store.open import Store
 from services.stream import envelope
-from services.stream.outcome import Emit, Outcome
+from services.stream.outcome import Emit, Event, Outcome
+from services.stream.port import Record
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 THUMB_DOWN = Signal(name="thumbs", value=False, source="user")
@@ -62,10 +63,23 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
+class FromTopic(Intake):
+    """The first loop's handler, which is given events as the stream would give them to it."""
+
+    async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        """Handle the records that carry these events."""
+        messages = [envelope.encode(event, "traces") for event in events]
+        records = [
+            Record(one.topic, 0, place, one.key, one.value, one.headers, 0)
+            for place, one in enumerate(messages)
+        ]
+        return await super().handle([received(record) for record in records])
+
+
 @pytest.fixture
 def intake(store: Store, clock: Clock) -> Intake:
     """The first loop's handler: traces are due after 5 s of quiet, or an hour."""
-    return Intake(store.archive, settle_seconds=5, settle_max_seconds=3600, clock_ms=clock)
+    return FromTopic(store.archive, settle_seconds=5, settle_max_seconds=3600, clock_ms=clock)
 
 
 @pytest.fixture

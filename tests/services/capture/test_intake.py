@@ -5,11 +5,13 @@ import pytest
 
 from capture.events import PieceBody, TraceSettled
 from capture.trace import Signal
+from services.archive import ArchivedPiece
 from services.errors import Unavailable, Undecodable
-from services.intake import Intake
+from services.intake import Intake, received
 from services.store.open import Store
 from services.stream import envelope
 from services.stream.outcome import DeadLetter, Skip
+from services.stream.port import Record
 
 SPAN = "00f067aa0ba902b7"
 
@@ -43,10 +45,24 @@ class _Broken:
         raise Unavailable(message)
 
 
-async def test_an_archive_that_is_down_is_told_to_the_loop(clock: Any, trace: Any) -> None:
+async def test_an_archive_that_is_down_is_told_to_the_loop(clock: Any) -> None:
     intake = Intake(_Broken(), settle_seconds=5, clock_ms=clock)  # type: ignore[arg-type]
     with pytest.raises(Unavailable):
-        await intake.handle([trace()])
+        await intake.handle([ArchivedPiece("shop", "t1", "e1", "trace/1", b"{}")])
+
+
+def test_a_piece_is_kept_with_the_bytes_it_came_in() -> None:
+    """A field that a newer version wrote is not lost by passing through this one."""
+    body = b'{"event_id":"e1","trace":{"trace_id":"t1","project":"shop","new":1}, "too":[2]}'
+    record = Record("traces", 0, 7, b"shop/t1", body, (("schema", b"trace/1"),), 0)
+    assert received(record) == ArchivedPiece("shop", "t1", "e1", "trace/1", body)
+
+
+def test_a_piece_that_nobody_can_read_does_not_reach_the_archive() -> None:
+    body = b'{"event_id":"e1","project":"shop","trace_id":"t1","spans":[{"span_id":7}]}'
+    record = Record("traces", 0, 7, b"shop/t1", body, (("schema", b"spans/1"),), 0)
+    with pytest.raises(Undecodable, match="span_id"):
+        received(record)
 
 
 async def test_feedback_on_a_span_goes_to_the_trace_with_that_span(

@@ -108,6 +108,24 @@ async def test_feedback_on_a_session_waits_until_a_trace_of_it_is_scored(
     assert (trace.trace_id, [one.event_id for one in trace.pieces]) == ("t", ["a", "f"])
 
 
+async def test_feedback_on_sessions_finds_each_its_own_of_many_traces_scored_together(
+    store: Store, piece: Any, due: Any, settle: Any
+) -> None:
+    """One of another project, and one of a session that two of the traces are of."""
+    for project, session in (("shop", "s1"), ("bank", "s1"), ("shop", "s3")):
+        late = piece(f"session:{session}", f"f-{session}", b"thumbs", project, names="session")
+        await store.archive.add([late], now_ms=1, due_ms=1)
+    for name in ("a", "b", "c"):
+        await store.archive.add([piece(name, name)], now_ms=1, due_ms=1)
+    of = {"a": "s1", "b": "s1", "c": "s2"}
+    verdicts = {name: Verdict(state="passed", session_id=session) for name, session in of.items()}
+    await settle(await store.archive.claim_due(now_ms=5, limit=10), **verdicts)
+    assert {(t.project, t.trace_id): len(t.pieces) for t in await due()} == {("shop", "a"): 2}
+    for project, session in (("bank", "s1"), ("shop", "s3")):
+        (waiting,) = await store.traces.find(f"session:{session}", project=project)
+        assert waiting.state == "waiting"
+
+
 async def test_what_two_transactions_missed_of_each_other_is_joined_when_the_archive_is_tidied(
     another_store: Callable[[], Store],
     store: Store,
