@@ -1,103 +1,252 @@
-"""How well the dedup stage groups, by distance, on labelled data: pairwise precision, recall and F1.
+"""How well failures are grouped, end to end through the dedup stage, beside its peers.
 
-Runs the real stage functions (`candidate`, the bundled model, `assign`) over the sample data in
-shuffled orders. This is where the default dedup distance comes from.
+    .venv/bin/python benchmarks/grouping.py                                          # ours alone
+    .venv/bin/python benchmarks/grouping.py --peers ~/.cache/evalratchet-peers       # and the peers
 
-    .venv/bin/python benchmarks/grouping.py [--data ../shared/data] [--orders 3] [--rows 2500]
+First the labelled sentences in five shuffled orders, through the real deduper on a store in a temporary
+folder with default settings. Then peers over the same vectors: a leader on raw cosine, scikit-learn's
+HDBSCAN, and, installed by `uv` below the folder that `--peers` names, SemHash and BERTopic. Then what
+each distance does on this and on other data: the default distance and the default grey band come from
+here. The data is not part of the repository; `--data` says where it is.
 """
 
 import argparse
-import csv
+import asyncio
+import json
 import random
-from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
-from datetime import UTC, datetime
+import subprocess
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from labelled import Labelled, Scores, held_out, scores, sentences, sessions
+from peers.environments import interpreter
+from staged import KnownVectors, decided, staged
 
-from capture.events import Failure
-from capture.trace import Trace
-from dedup.assign import Candidate, assign, candidate
-from dedup.embedding import BUNDLED_MODEL, load_model
-from dedup.index import Index
-from dedup.policy import DEFAULT_DISTANCE
+from dedup.assign import candidate
+from dedup.encoders.identity import EncoderSpec
+from dedup.encoders.loading import load_encoder
+from dedup.encoders.port import Encoder
+from dedup.policy import DEFAULT_BAND, DEFAULT_DISTANCE
+from services.settings import Settings
 
-DISTANCES = (0.20, 0.25, 0.30, 0.35, 0.40, 0.45, 0.50)
-
-
-def pairs(labels: Iterable[Hashable]) -> int:
-    """How many pairs have the same label."""
-    return sum(count * (count - 1) // 2 for count in Counter(labels).values())
-
-
-def pairwise(found: Sequence[str], truth: Sequence[str]) -> tuple[float, float, float]:
-    """F1, precision and recall over pairs of items that are put together."""
-    both = pairs(zip(found, truth, strict=True))
-    precision, recall = both / max(1, pairs(found)), both / max(1, pairs(truth))
-    return 2 * precision * recall / max(1e-9, precision + recall), precision, recall
+_DISTANCES = (0.35, 0.40, 0.45, 0.50, 0.54, 0.58, 0.62, 0.66, 0.70)
+_LEADERS = (0.30, 0.35, 0.40, 0.45, 0.50, 0.55)
 
 
-def failure(trace: Trace) -> Failure:
-    """The trace as a failure."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    return Failure(event_id=trace.trace_id, trace=trace, signals=(), severity="high", failed_at=now)
+class Embedded(msgspec.Struct):
+    """Vectors of texts, each embedded once."""
+
+    encoder: Encoder
+    by_text: dict[str, np.ndarray] = {}
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Embed those that are new."""
+        new = list(dict.fromkeys(text for text in texts if text not in self.by_text))
+        for start in range(0, len(new), 256):
+            part = new[start : start + 256]
+            self.by_text.update(zip(part, self.encoder.encode(part), strict=True))
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """Their vectors (n, d), float32."""
+        self.add(texts)
+        return np.stack([self.by_text[text] for text in texts]).astype(np.float32)
 
 
-def sessions(data: Path, name: str, *, failing: bool) -> tuple[list[Candidate], list[str]]:
-    """Candidates and groups of one file of recorded traces."""
-    with (data / f"traces/{name}.groups.csv").open() as file:
-        groups = {row["trace_id"]: row["group"] for row in csv.DictReader(file)}
-    lines = (data / f"traces/{name}.jsonl").read_bytes().splitlines()
-    traces = [msgspec.json.decode(line, type=Trace) for line in lines]
-    kept = [t for t in traces if not failing or t.signals[0].value == 0]
-    return [candidate(failure(t)) for t in kept], [groups[t.trace_id] for t in kept]
+def shuffled(count: int, seed: int) -> list[int]:
+    """An order of arrival, the same each time."""
+    return random.Random(seed).sample(range(count), count)
 
 
-def sentences(data: Path, rows: int) -> tuple[list[Candidate], list[str]]:
-    """Candidates and intents of the single sentences."""
-    with (data / "dedup/banking.csv").open() as file:
-        table = list(csv.DictReader(file))
-    table = random.Random(1).sample(table, min(rows, len(table)))
-    traces = [
-        Trace(trace_id=str(n), project="banking", input=row["text"]) for n, row in enumerate(table)
-    ]
-    return [candidate(failure(t)) for t in traces], [row["group"] for row in table]
+def line(name: str, of: Sequence[Scores], more: str = "") -> str:
+    """One row: means over orders, and the standard deviation of F1."""
+    f1, precision, recall, coverage, bloat = np.mean(
+        [msgspec.structs.astuple(o) for o in of], axis=0
+    )
+    spread = f"{np.std([one.f1 for one in of]):.3f}" if len(of) > 1 else "-"
+    return (
+        f"{name:44} {f1:6.3f} {spread:>6} {precision:6.3f} {recall:6.3f} {coverage:6.3f} "
+        f"{bloat:6.1f}{more}"
+    )
 
 
-def report(name: str, candidates: list[Candidate], groups: list[str], orders: int) -> None:
-    """Print one line a distance: mean over shuffled orders."""
-    vectors = load_model(BUNDLED_MODEL, threads=2).encode([one.text for one in candidates])
-    by_print = {one.fingerprint: row for one, row in zip(candidates, vectors, strict=True)}
-    truth = dict(zip((one.event_id for one in candidates), groups, strict=True))
-    print(f"\n{name}: {len(candidates)} failures, {len(set(groups))} groups, {orders} orders")
-    print("distance     F1  precision  recall  patterns per group")
-    for distance in DISTANCES:
-        scores: list[tuple[float, ...]] = []
-        for seed in range(orders):
-            order = random.Random(seed).sample(candidates, len(candidates))
-            decided = assign(
-                order, known={}, vectors=by_print, index=Index(), distance=distance, space="bench"
-            )
-            found = [one.assignment.pattern_id for one in decided]
-            labels = [truth[one.candidate.event_id] for one in decided]
-            scores.append((*pairwise(found, labels), len(set(found)) / len(set(groups))))
-        f1, precision, recall, bloat = np.mean(scores, axis=0)
+HEADING = f"{'':44} {'F1':>6} {'sd':>6} {'prec.':>6} {'recall':>6} {'cover.':>6} {'bloat':>6}"
+
+
+def stage(data: Labelled, embedded: Embedded, orders: int) -> None:
+    """The real stage on shuffled orders."""
+    embedded.add([candidate(failure).text for failure in data.failures])
+    embedder = KnownVectors(embedded.encoder.identity, embedded.by_text)
+    made: list[Scores] = []
+    for seed in range(orders):
+        order = shuffled(len(data.failures), seed)
+        found = asyncio.run(staged(embedder, [data.failures[n] for n in order]))
+        made.append(scores(found, [data.groups[n] for n in order]))
+    print(line(f"evalratchet, default settings, {orders} orders", made), flush=True)
+
+
+def at_distance(data: Labelled, embedded: Embedded, orders: int, distance: float) -> list[Scores]:
+    """The stage's pure functions at one distance."""
+    candidates = [candidate(failure) for failure in data.failures]
+    embedded.add([one.text for one in candidates])
+    vectors = {one.fingerprint: embedded.by_text[one.text] for one in reversed(candidates)}
+    made: list[Scores] = []
+    for seed in range(orders):
+        order = shuffled(len(candidates), seed)
+        found = decided([candidates[n] for n in order], vectors, distance)
+        made.append(scores([one.pattern_id for one in found], [data.groups[n] for n in order]))
+    return made
+
+
+def sweep(data: Labelled, embedded: Embedded, orders: int) -> None:
+    """Every distance on one set, and how near the default comes to the best."""
+    print(f"\n{data.name}: {len(data.failures)} failures, {len(set(data.groups))} groups")
+    print(HEADING)
+    rows = {d: at_distance(data, embedded, orders, d) for d in _DISTANCES}
+    f1 = {distance: float(np.mean([one.f1 for one in made])) for distance, made in rows.items()}
+    best = max(f1.values())
+    for distance, made in rows.items():
         mark = "  <- default" if distance == DEFAULT_DISTANCE else ""
-        print(f"{distance:8.2f} {f1:6.3f} {precision:10.3f} {recall:7.3f} {bloat:10.1f}{mark}")
+        mark += "  <- best" if f1[distance] == best else ""
+        print(line(f"distance {distance:.2f}", made, mark), flush=True)
+    print(f"the default has {f1[DEFAULT_DISTANCE] / best:.1%} of the best")
+
+
+def bands(data: Labelled, embedded: Embedded) -> None:
+    """Of joins by embedding, how many are doubtful at each band, and how many of them are wrong."""
+    candidates = [candidate(failure) for failure in data.failures]
+    embedded.add([one.text for one in candidates])
+    vectors = {one.fingerprint: embedded.by_text[one.text] for one in reversed(candidates)}
+    order = shuffled(len(candidates), 0)
+    print(f"\n{data.name}: joins within the grey band, one order")
+    for band in (0.02, 0.05, 0.10, 0.15):
+        found = decided([candidates[n] for n in order], vectors, DEFAULT_DISTANCE, band=band)
+        seen: dict[str, dict[str, int]] = {}
+        wrong = {True: [0, 0], False: [0, 0]}
+        for one, group in zip(found, (data.groups[n] for n in order), strict=True):
+            counts = seen.setdefault(one.pattern_id, {})
+            if counts:
+                wrong[one.grey][0] += max(counts, key=lambda key: counts[key]) != group
+                wrong[one.grey][1] += 1
+            counts[group] = counts.get(group, 0) + 1
+        grey, clear = ([n, max(1, total)] for n, total in (wrong[True], wrong[False]))
+        mark = "  <- default" if band == DEFAULT_BAND else ""
+        print(
+            f"band {band:.2f}: {grey[1] / (grey[1] + clear[1]):6.1%} of joins are grey, "
+            f"{grey[0] / grey[1]:6.1%} of them wrong, {clear[0] / clear[1]:6.1%} of the others{mark}"
+        )
+
+
+def leader(vectors: np.ndarray, distance: float) -> list[int]:
+    """The nearest text kept before, on raw cosine, else keep this one."""
+    kept = np.empty((0, vectors.shape[1]), dtype=np.float32)
+    found: list[int] = []
+    for vector in vectors:
+        similar = kept @ vector
+        if len(kept) and similar.max() >= 1 - distance:
+            found.append(int(similar.argmax()))
+        else:
+            found.append(len(kept))
+            kept = np.vstack([kept, vector])
+    return found
+
+
+def hdbscan(vectors: np.ndarray, least: int, dimensions: int | None) -> list[int]:
+    """scikit-learn's, offline, over everything at once; -1 is noise."""
+    from sklearn.cluster import HDBSCAN  # noqa: PLC0415 - seconds, and not everybody asks for peers
+    from sklearn.decomposition import PCA  # noqa: PLC0415 - the same
+
+    if dimensions is not None:
+        vectors = PCA(dimensions, random_state=0).fit_transform(vectors)
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = HDBSCAN(min_cluster_size=least, copy=True).fit(vectors).labels_
+    return [int(label) for label in labels]
+
+
+def with_noise(name: str, found: Sequence[int], vectors: np.ndarray, groups: Sequence[str]) -> None:
+    """Two readings of noise: each text a pattern of its own, or in the group with the nearest middle."""
+    labels = np.array(found)
+    noise, count = labels < 0, int(labels.max()) + 1
+    alone = np.where(noise, count + np.arange(len(labels)), labels)
+    print(line(f"{name}, noise alone", [scores(alone.tolist(), groups)]))
+    centred = vectors - vectors.mean(axis=0)
+    middles = np.stack([centred[labels == number].mean(axis=0) for number in range(count)])
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    nearest = np.where(noise, (centred @ middles.T).argmax(axis=1), labels)
+    print(line(f"{name}, noise to the nearest", [scores(nearest.tolist(), groups)]), flush=True)
+
+
+def own_peers(data: Labelled, embedded: Embedded, *, whole: bool) -> None:
+    """The peers that need nothing installed; of the leader the best distance counts."""
+    order = shuffled(len(data.failures), 0)
+    groups = [data.groups[n] for n in order]
+    vectors = embedded.of([candidate(data.failures[n]).text for n in order])
+    leaders = {d: scores(leader(vectors, d), groups) for d in _LEADERS}
+    best = max(leaders, key=lambda d: leaders[d].f1)
+    print(line(f"leader on raw cosine, at its best ({best:.2f})", [leaders[best]]), flush=True)
+    for least in (5, 10, 20):
+        found = hdbscan(vectors, least, 50)
+        with_noise(f"HDBSCAN, PCA 50, least {least}", found, vectors, groups)
+    if whole:
+        with_noise("HDBSCAN, default", hdbscan(vectors, 5, None), vectors, groups)
+
+
+def installed_peers(data: Labelled, embedded: Embedded, folder: Path) -> None:
+    """SemHash and BERTopic, each in an environment of its own; of SemHash the best threshold counts."""
+    order = shuffled(len(data.failures), 0)
+    groups = [data.groups[n] for n in order]
+    texts = [candidate(data.failures[n]).text for n in order]
+    vectors = embedded.of(texts)
+    script = Path(__file__).parent / "peers/grouping_peers.py"
+    for name in ("semhash", "bertopic"):
+        with tempfile.TemporaryDirectory() as work:
+            task, found = Path(work) / "task.npz", Path(work) / "found.json"
+            np.savez(task, vectors=vectors, texts=np.array(texts))
+            python = interpreter(folder, name)
+            subprocess.run([python, script, name, task, found], check=True, capture_output=True)
+            results = json.loads(found.read_bytes())
+        best = max(results, key=lambda key: scores(results[key], groups).f1)
+        if min(results[best]) < 0:
+            with_noise(name, results[best], vectors, groups)
+        else:
+            print(
+                line(f"{name}, at its best ({best})", [scores(results[best], groups)]), flush=True
+            )
 
 
 def main() -> None:
-    """Measure all three data sets."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--orders", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=2500)
+    parser.add_argument("--orders", type=int, default=5)
+    parser.add_argument("--backend", default="auto", help="onnx, sentence-transformers or auto")
+    parser.add_argument("--peers", type=Path, help="where SemHash and BERTopic are installed")
+    parser.add_argument("--no-sweep", action="store_true", help="only the default distance")
     chosen = parser.parse_args()
-    report("banking sentences", *sentences(chosen.data, chosen.rows), chosen.orders)
-    for name, failing in (("airline", True), ("rag", False)):
-        report(f"{name} sessions", *sessions(chosen.data, name, failing=failing), chosen.orders)
+    settings = Settings()
+    spec = EncoderSpec(model=settings.embedding_model, backend=chosen.backend)
+    models = settings.models or settings.home / "models"
+    embedded = Embedded(load_encoder(spec, models=models, threads=2))
+    banking = sentences(chosen.data)
+    print(f"{embedded.encoder.identity}, distance {DEFAULT_DISTANCE}\n\n{banking.name}\n{HEADING}")
+    stage(banking, embedded, chosen.orders)
+    own_peers(banking, embedded, whole=chosen.peers is not None)
+    if chosen.peers is not None:
+        installed_peers(banking, embedded, chosen.peers)
+    print(f"\nairline sessions that failed, by goal, distance {DEFAULT_DISTANCE}\n{HEADING}")
+    for part in ("first message", "user turns", "failure text"):
+        made = at_distance(
+            sessions(chosen.data, "airline", part), embedded, chosen.orders, DEFAULT_DISTANCE
+        )
+        print(line(part, made), flush=True)
+    if chosen.no_sweep:
+        return
+    others = [sessions(chosen.data, name, "failure text") for name in ("airline", "rag")]
+    for data in (banking, *others, *held_out(banking)):
+        sweep(data, embedded, 1 if data is banking else min(3, chosen.orders))
+    bands(banking, embedded)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,16 @@ import numpy as np
 
 from capture.events import Failure, Fault
 from capture.ids import derive_id
+from dedup.centroid import Centroid
 from dedup.events import Assignment, DecidedBy
 from dedup.fingerprint import fingerprint
-from dedup.index import Index
+from dedup.geometry import Geometry
+from dedup.guard import guard_of
+from dedup.policy import TextPolicy
 from dedup.text import failure_text
+
+_DECIMALS = 6  # of a distance: float32 rows are no better, and equal ones must compare as equal
+_DEFAULT_TEXT = TextPolicy()
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -24,6 +30,8 @@ class Candidate(msgspec.Struct, frozen=True):
     text: str
     fingerprint: str
     fault: Fault = "unknown"
+    guard: str = "unknown|"
+    """Failures with different guards are never one pattern, however near; see `dedup.guard`."""
 
 
 class KnownFingerprint(msgspec.Struct, frozen=True):
@@ -34,67 +42,140 @@ class KnownFingerprint(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """One decision. `vector` (float32, unit) is there when the failure represents a new pattern."""
+    """One decision. `vector` (d,): raw, float32, unit; None when it was decided by fingerprint."""
 
     candidate: Candidate
     assignment: Assignment
     vector: np.ndarray | None = None
 
 
-def candidate(failure: Failure) -> Candidate:
-    """What dedup needs of a failure."""
-    text = failure_text(failure)
+class AssignedBatch(msgspec.Struct, frozen=True):
+    """The decisions of a batch, in order, and what they did to the patterns.
+
+    `centroids`: by pattern id the guard and centroid of each pattern that is new or has moved.
+    """
+
+    decided: list[Decided]
+    centroids: dict[str, tuple[str, Centroid]]
+
+
+def candidate(failure: Failure, policy: TextPolicy = _DEFAULT_TEXT) -> Candidate:
+    """What dedup needs of a failure, its text written as the policy says."""
+    text, guard = failure_text(failure, policy).whole, guard_of(failure)
     return Candidate(
         failure.project,
         failure.event_id,
         failure.trace_id,
         failure.failed_at,
         text,
-        fingerprint(text),
+        fingerprint(text, guard),
         failure.fault,
+        guard,
     )
 
 
-def assign(
+def assign(  # noqa: PLR0913 - each argument is looked up by another port
     candidates: Sequence[Candidate],
     *,
     known: Mapping[str, KnownFingerprint],
     vectors: Mapping[str, np.ndarray],
-    index: Index,
+    near: Mapping[str, Sequence[str]],
+    centroids: Mapping[str, tuple[str, Centroid]],
+    geometry: Geometry,
     distance: float,
+    band: float,
     space: str,
-) -> list[Decided]:
+) -> AssignedBatch:
     """Decide about every candidate whose fingerprint is known or has a vector; leave out the others.
 
     An event that comes twice in a batch is decided once, where it comes first.
 
-    A failure whose fingerprint is known joins that pattern. Else it joins the nearest pattern when
-    that is at most `distance` away (cosine, 0 to 2). Else it is a new pattern, which joins the index
-    at once, so that the next candidate of the batch can find it.
+    A failure whose fingerprint is known joins that pattern, and moves nothing. Else it joins the
+    pattern of its guard with the nearest centroid when that is at most `distance` away, and the
+    centroid moves towards it. Else it is a new pattern. New and moved patterns are found at once by
+    the candidates after it, so that a batch decides what its events would have decided one by one.
+    Of equally near patterns the one with more texts wins, then the one with the lower id.
 
     Args:
         candidates: the failures of one project, in order of arrival.
         known: patterns by fingerprint, as far as they were known before this batch.
-        vectors: by fingerprint; shape (d,), float32, unit length.
-        index: all patterns of the project in this embedding space. It is added to.
-        distance: the dedup distance.
+        vectors: by fingerprint; raw, shape (d,), float32, unit length.
+        near: by fingerprint, the patterns that may be nearest, in any order; other ids do no harm.
+        centroids: guard and exact centroid by pattern id; ids of `near` that are not here are gone.
+        geometry: how vectors are compared.
+        distance: the dedup distance: cosine (0 to 2) of placed vectors.
+        band: a join farther than `distance - band` is marked as grey.
         space: the name of the embedding space.
     """
+    patterns = _Patterns(geometry, centroids)
     seen = dict(known)
     decided: list[Decided] = []
     for one in _each_once(candidates):
         vector = vectors.get(one.fingerprint)
         match = seen.get(one.fingerprint)
         if match is not None:
-            decision = Decided(one, _joined(one, match, "fingerprint", space))
-        elif vector is None:
-            continue
-        else:
-            decision = _by_vector(one, vector, index, distance, space)
-            made = decision.assignment
+            decided.append(Decided(one, _joined(one, match, "fingerprint", space)))
+        elif vector is not None:
+            nearest = patterns.nearest(vector, one.guard, near.get(one.fingerprint, ()))
+            if nearest is not None and nearest.distance <= distance:
+                grey = nearest.distance > distance - band
+                made = _joined(one, nearest, "embedding", space, grey=grey)
+            else:
+                made = _first(one, nearest, space)
+            patterns.take(made.pattern_id, one.guard, vector)
             seen[one.fingerprint] = KnownFingerprint(made.pattern_id, made.distance)
-        decided.append(decision)
-    return decided
+            decided.append(Decided(one, made, vector))
+    return AssignedBatch(decided, patterns.changed)
+
+
+class _Patterns:
+    """Patterns as they are while a batch is decided."""
+
+    def __init__(self, geometry: Geometry, centroids: Mapping[str, tuple[str, Centroid]]) -> None:
+        """`centroids` as they were before the batch."""
+        self.changed: dict[str, tuple[str, Centroid]] = {}
+        self._before = centroids
+        self._geometry = geometry
+        self._placed: dict[str, np.ndarray] = {}
+        self._changed_of: dict[str, list[str]] = {}
+
+    def nearest(
+        self, vector: np.ndarray, guard: str, near: Sequence[str]
+    ) -> KnownFingerprint | None:
+        """The nearest of the named patterns, and of all that this batch has changed."""
+        place = self._place(vector)
+        best: tuple[float, int, str] | None = None
+        for pattern_id in dict.fromkeys((*near, *self._changed_of.get(guard, ()))):
+            found = self._of(pattern_id)
+            if found is None or found[0] != guard:
+                continue
+            cosine = float(np.dot(place, self._placed_centroid(pattern_id, found[1])))
+            distance = max(0.0, round(1.0 - cosine, _DECIMALS))
+            rank = (distance, -found[1].count, pattern_id)
+            best = rank if best is None else min(best, rank)
+        return None if best is None else KnownFingerprint(best[2], best[0])
+
+    def take(self, pattern_id: str, guard: str, vector: np.ndarray) -> None:
+        """Add a text to a pattern, which may be a new one."""
+        found = self._of(pattern_id)
+        before = found[1] if found is not None else Centroid(np.zeros_like(vector), 0)
+        if pattern_id not in self.changed:
+            self._changed_of.setdefault(guard, []).append(pattern_id)
+        self.changed[pattern_id] = (guard, before.with_one(vector))
+        self._placed.pop(pattern_id, None)
+
+    def _of(self, pattern_id: str) -> tuple[str, Centroid] | None:
+        return self.changed.get(pattern_id) or self._before.get(pattern_id)
+
+    def _placed_centroid(self, pattern_id: str, centroid: Centroid) -> np.ndarray:
+        if pattern_id not in self._placed:
+            self._placed[pattern_id] = self._place(centroid.mean)
+        return self._placed[pattern_id]
+
+    def _place(self, raw: np.ndarray) -> np.ndarray:
+        # in float64 a product does not depend on how rows are laid out in memory
+        place: np.ndarray = self._geometry.placed(raw[np.newaxis])[0].astype(np.float64)
+        return place
 
 
 def _each_once(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
@@ -104,28 +185,24 @@ def _each_once(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     return list(first.values())
 
 
-def _by_vector(
-    one: Candidate, vector: np.ndarray, index: Index, distance: float, space: str
-) -> Decided:
-    nearest = index.nearest(vector)
-    if nearest is not None and nearest.distance <= distance:
-        match = KnownFingerprint(nearest.pattern_id, nearest.distance)
-        return Decided(one, _joined(one, match, "embedding", space))
-    pattern_id = derive_id("pattern", one.project, one.event_id)[:16]
-    index.add(index.seq + 1, pattern_id, vector)
-    first = Assignment(
-        pattern_id=pattern_id,
+def _first(one: Candidate, nearest: KnownFingerprint | None, space: str) -> Assignment:
+    return Assignment(
+        pattern_id=derive_id("pattern", one.project, one.event_id)[:16],
         decided_by="first",
         distance=0.0,
         nearest_distance=None if nearest is None else nearest.distance,
         fingerprint=one.fingerprint,
         embedding_space=space,
     )
-    return Decided(one, first, vector)
 
 
 def _joined(
-    one: Candidate, match: KnownFingerprint, decided_by: DecidedBy, space: str
+    one: Candidate,
+    match: KnownFingerprint,
+    decided_by: DecidedBy,
+    space: str,
+    *,
+    grey: bool = False,
 ) -> Assignment:
     return Assignment(
         pattern_id=match.pattern_id,
@@ -134,4 +211,5 @@ def _joined(
         nearest_distance=match.distance,
         fingerprint=one.fingerprint,
         embedding_space=space,
+        grey=grey,
     )

@@ -16,9 +16,9 @@ DecidedBy = Literal[
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which pattern a failure belongs to, decided once and for all.
 
-    `distance` is the cosine distance to the pattern's representative (0 for the representative
-    itself). `nearest_distance` is the distance to the nearest pattern known before, null when
-    there was none; for a new pattern it says how novel the failure was.
+    `distance` is the cosine distance to the pattern's centroid, both placed in the project's geometry
+    (0 for the first failure of a pattern). `nearest_distance` is the distance to the nearest pattern
+    known before, null when there was none; for a new pattern it says how novel the failure was.
     """
 
     pattern_id: str
@@ -27,6 +27,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     nearest_distance: float | None = None
     fingerprint: str
     embedding_space: str
+    grey: bool = False
+    """Doubtful: within the grey band, counted to the nearest pattern until somebody decides."""
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

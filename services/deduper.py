@@ -1,90 +1,35 @@
 """dedup: which pattern does this failure belong to?
 
-Three steps, cheapest first: the decision made before, the fingerprint, the embedding. Embedding
-happens before the project's lock, the decision under it, after the index has caught up with the
-store, so that two workers on the same failures never make twins.
+A funnel, the cheapest step first: the decision made before, the fingerprint, the embedding that the
+project's space has already, the model. All of this happens before the project's lock
+(`preparing.py`); the decision under it, after the index has caught up with the store
+(`deciding.py`), so that two workers on the same failures never make twins.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import cast
 
-import msgspec
-import numpy as np
+import structlog
 
-from capture.events import Failure, Fault
-from dedup.assign import Candidate, Decided, KnownFingerprint, assign, candidate
+from capture.events import Failure
 from dedup.events import Assigned, Assignment
-from dedup.index import Index
+from services.deciding import Deciding
+from services.dedup_metrics import DedupMetrics
+from services.encoders import Encoders
+from services.errors import Unavailable
+from services.indexes import Indexes
+from services.pattern_store import PatternStore
 from services.policy import Policies
-from services.stream.outcome import DeadLetter, Emit, Event, Outcome
+from services.preparing import Prepared, Preparing
+from services.spaces import Spaces
+from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Retry
 
+log = structlog.get_logger()
 
-class StoredPattern(msgspec.Struct, frozen=True):
-    """A pattern as the index needs it. `vector`: float32, little-endian; `seq` rises from 1."""
-
-    seq: int
-    pattern_id: str
-    vector: bytes
-
-
-class PatternReader(Protocol):
-    """What was decided before."""
-
-    async def decisions(self, event_ids: Sequence[str]) -> Mapping[str, Assignment]:
-        """The decisions on these events, where there are any. Raises `Unavailable`."""
-
-    async def fingerprints(self, fingerprints: Sequence[str]) -> Mapping[str, KnownFingerprint]:
-        """The patterns of these fingerprints, where they are known. Raises `Unavailable`."""
-
-
-class PatternWriter(PatternReader, Protocol):
-    """The same, inside the project's lock, and the means to decide."""
-
-    async def patterns_after(self, space: str, seq: int) -> Sequence[StoredPattern]:
-        """Patterns of an embedding space with a higher `seq`, in order. Raises `Unavailable`."""
-
-    async def keep(self, decided: Sequence[Decided]) -> None:
-        """Keep decisions: the occurrence, its fingerprint, and the pattern where it is a new one.
-
-        New patterns get the next `seq` of their project and embedding space, in the given order.
-        A pattern's count rises by one for each decision. All is kept when the lock is left without
-        an error, nothing otherwise. Raises `Unavailable`.
-        """
-
-
-class PatternStore(Protocol):
-    """Patterns and occurrences, by project."""
-
-    def reading(self, project: str) -> AbstractAsyncContextManager[PatternReader]:
-        """A look without a lock. Raises `Unavailable`."""
-
-    async def change_faults(self, project: str, faults: Mapping[str, Fault]) -> None:
-        """Note whose failures these are, by event id, where that has changed. Raises `Unavailable`."""
-
-    def locked(self, project: str) -> AbstractAsyncContextManager[PatternWriter]:
-        """The project's dedup lock: one holder at a time over all processes; commits on leaving.
-
-        Raises `Unavailable`.
-        """
-
-
-class Embedder(Protocol):
-    """Texts to unit vectors, in a worker of its own."""
-
-    @property
-    def space(self) -> str:
-        """Model, weights and text version: vectors of two spaces are never compared."""
-
-    async def ready(self) -> None:
-        """Return when the model is loaded. Raises `Unavailable`."""
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
-        """For each text its vector (float32, unit length), or in words why it has none.
-
-        Raises `Unavailable`.
-        """
+_ROUNDS = 5  # a switch or an undo comes between once, not five times
+_HELD_SECONDS = 5.0
 
 
 class Deduper:
@@ -92,90 +37,84 @@ class Deduper:
 
     accepts = (Failure,)
 
-    def __init__(self, store: PatternStore, embedder: Embedder, policies: Policies) -> None:
-        """The index starts empty and fills itself from the store."""
+    def __init__(
+        self,
+        store: PatternStore,
+        encoders: Encoders,
+        indexes: Indexes,
+        policies: Policies,
+        *,
+        clock: Callable[[], datetime],
+        metrics: DedupMetrics | None = None,
+    ) -> None:
+        """The indexes start empty, or as they were saved, and fill themselves from the store."""
         self._store = store
-        self._embedder = embedder
-        self._policies = policies
-        self._indexes: dict[tuple[str, str], Index] = {}
+        self._encoders = encoders
+        self._metrics = metrics or DedupMetrics()
+        spaces = Spaces(store, encoders, clock=clock)
+        self._preparing = Preparing(store, encoders, policies, spaces, self._metrics)
+        self._deciding = Deciding(store, indexes, self._metrics)
 
     async def ready(self) -> None:
-        """Wait for the model: events wait in the topic meanwhile."""
-        await self._embedder.ready()
+        """Wait for the configured model: events wait in the topic meanwhile."""
+        await self._encoders.ready()
 
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        """Assign a batch, all failures of one project in one locked step."""
+        """Assign a batch: texts of all projects are embedded together, each project decided at once.
+
+        Raises `Unavailable`, also where the encoder of every project in the batch is not there.
+        """
         projects: defaultdict[str, list[Failure]] = defaultdict(list)
         for failure in cast("Sequence[Failure]", events):
             projects[failure.project].append(failure)
-        outcomes: dict[str, Outcome] = {}
-        for project, failures in projects.items():
-            outcomes.update(await self._assign_project(project, failures))
-        return [outcomes[event.event_id] for event in events]
+        parts = [await self._preparing.prepare(name, them) for name, them in projects.items()]
+        await self._preparing.embed(parts)
+        outcomes: dict[tuple[str, str], Outcome] = {}
+        for part in parts:
+            for event_id, outcome in (await self._outcomes(part, projects[part.project])).items():
+                outcomes[part.project, event_id] = outcome
+        held = [one for one in outcomes.values() if isinstance(one, Retry)]
+        if len(held) == len(outcomes) and held:
+            raise Unavailable(held[0].detail)
+        return [outcomes[event.project, event.event_id] for event in events]
 
-    async def _assign_project(
-        self, project: str, failures: Sequence[Failure]
-    ) -> Mapping[str, Outcome]:
-        distance = (await self._policies.of(project)).dedup.distance
-        candidates = [candidate(failure) for failure in failures]
-        decided, vectors, broken = await self._prepare(project, candidates)
-        again = {one.event_id: one.fault for one in candidates if one.event_id in decided}
-        if again:  # what was learnt of a trace since may have changed whose failure it is
-            await self._store.change_faults(project, again)
-        if any(one.event_id not in decided for one in candidates):
-            decided = await self._decide(project, candidates, vectors, distance)
+    async def _outcomes(self, part: Prepared, failures: Sequence[Failure]) -> Mapping[str, Outcome]:
+        part, assignments = await self._assignments(part, failures)
         outcomes: dict[str, Outcome] = {}
-        for failure, one in zip(failures, candidates, strict=True):
-            assignment = decided.get(failure.event_id)
+        for failure, one in zip(failures, part.candidates, strict=True):
+            assignment = assignments.get(failure.event_id)
             if assignment is not None:
                 outcomes[failure.event_id] = Emit(Assigned(failure=failure, assignment=assignment))
+            elif one.fingerprint in part.broken:
+                why = part.broken[one.fingerprint]
+                outcomes[failure.event_id] = DeadLetter("handler_error", why)
             else:
-                outcomes[failure.event_id] = DeadLetter("handler_error", broken[one.fingerprint])
+                why = part.held or "it has no vector yet"
+                outcomes[failure.event_id] = Retry(why, _HELD_SECONDS)
         return outcomes
 
-    async def _prepare(
-        self, project: str, candidates: Sequence[Candidate]
-    ) -> tuple[Mapping[str, Assignment], Mapping[str, np.ndarray], Mapping[str, str]]:
-        """What can be had without the lock: earlier decisions, and vectors by fingerprint."""
-        async with self._store.reading(project) as store:
-            decided = await store.decisions([one.event_id for one in candidates])
-            known = await store.fingerprints(sorted({one.fingerprint for one in candidates}))
-        texts = {
-            one.fingerprint: one.text
-            for one in reversed(candidates)  # the first of equal fingerprints is the one embedded
-            if one.event_id not in decided and one.fingerprint not in known
-        }
-        embedded = await self._embedder.embed(list(texts.values())) if texts else []
-        vectors: dict[str, np.ndarray] = {}
-        broken: dict[str, str] = {}
-        for fingerprint, result in zip(texts, embedded, strict=True):
-            if isinstance(result, str):
-                broken[fingerprint] = result
-            else:
-                vectors[fingerprint] = result
-        return decided, vectors, broken
+    async def _assignments(
+        self, part: Prepared, failures: Sequence[Failure]
+    ) -> tuple[Prepared, Mapping[str, Assignment]]:
+        """The part as it was decided at last, and what was decided."""
+        for _ in range(_ROUNDS):
+            await self._note_earlier(part)
+            if not part.undecided:
+                return part, part.decided
+            assignments = await self._deciding.decide(part)
+            if assignments is not None:
+                return part, assignments
+            log.info("prepared_again", project=part.project, space=part.serving.space)
+            part = await self._preparing.prepare(part.project, failures)
+            await self._preparing.embed([part])
+        message = f"the patterns of project {part.project} are being changed again and again"
+        raise Unavailable(message)
 
-    async def _decide(
-        self,
-        project: str,
-        candidates: Sequence[Candidate],
-        vectors: Mapping[str, np.ndarray],
-        distance: float,
-    ) -> Mapping[str, Assignment]:
-        """Decide under the lock whatever is still open there."""
-        space = self._embedder.space
-        index = self._indexes.pop((project, space), None) or Index()
-        async with self._store.locked(project) as store:
-            decided = dict(await store.decisions([one.event_id for one in candidates]))
-            open_ = [one for one in candidates if one.event_id not in decided]
-            for stored in await store.patterns_after(space, index.seq):
-                index.add(stored.seq, stored.pattern_id, np.frombuffer(stored.vector, "<f4"))
-            known = await store.fingerprints(sorted({one.fingerprint for one in open_}))
-            new = assign(
-                open_, known=known, vectors=vectors, index=index, distance=distance, space=space
-            )
-            await store.keep(new)
-        self._indexes[project, space] = (
-            index  # only now: after an error it may hold what was rolled back
-        )
-        return decided | {one.candidate.event_id: one.assignment for one in new}
+    async def _note_earlier(self, part: Prepared) -> None:
+        """What was learnt of a trace since may have changed whose failure it is."""
+        earlier = {
+            one.event_id: one.fault for one in part.candidates if one.event_id in part.decided
+        }
+        if earlier:
+            await self._store.change_faults(part.project, earlier)
+            self._metrics.count_decided("earlier", len(earlier))

@@ -1,65 +1,74 @@
-"""The embedding worker: the model lives in its own process, so nothing else waits for torch."""
+"""The embedding worker: the model lives in its own process, so nothing else waits for it."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import structlog
 
-from dedup.embedding import Model, ModelRefused, load_model
+from dedup.encoders.identity import EncoderSpec, parsed, spec_of
+from dedup.encoders.port import ModelRefused
+from dedup.encoders.weights import shown_name
+from services import embedding_worker
+from services.embedding_batches import Gathering, Result
 from services.errors import Halted, Unavailable
+from services.settings import Settings
 from services.worker import WorkerProcess, within
 
 log = structlog.get_logger()
 
-_LOAD_SECONDS = 300.0  # a cold disk and a large model; the bundled one takes 5 to 15
-_EMBED_SECONDS = 120.0  # 200 texts of 250 tokens take 8 s on two cores
+_LOAD_SECONDS = 300.0  # a cold disk and a large model; the bundled one takes 5 to 15, compiled 1
+_EMBED_SECONDS = 120.0  # a batch takes a second; a text of a megabyte 2
 _DEATHS = (BrokenProcessPool, TimeoutError, MemoryError)  # of the worker; none is this process's
 _DEATHS_ON_ONE_TEXT = 3  # the worker may be killed for another reason once, not three times
 _NICENESS = 10  # the model may have every processor that capture does not want
 
-_model: Model | None = None  # of the worker process
 
+def embedder_of(settings: Settings, identity: str | None = None) -> "WorkerEmbedder":
+    """The embedder that the settings ask for, or that of an encoder's identity. Nothing is started.
 
-def _load(name: str, threads: int) -> str:
-    global _model  # noqa: PLW0603 - one model for the life of the worker process
-    _model = load_model(name, threads=threads)
-    _model.encode(["warm up"])
-    return _model.space
-
-
-def _encode(texts: list[str]) -> np.ndarray:
-    if _model is None:
-        message = "the worker was asked to embed before it loaded a model"
-        raise RuntimeError(message)
-    return _model.encode(texts)
+    Raises:
+        ValueError: this version has no encoder of that identity.
+    """
+    spec = EncoderSpec(settings.embedding_model, settings.embedding_backend)
+    if identity is not None:
+        spec = spec_of(identity)
+        if parsed(identity).model == shown_name(settings.embedding_model):  # and so where it is
+            spec = msgspec.structs.replace(spec, model=settings.embedding_model)
+    return WorkerEmbedder(spec, models=settings.models_folder, threads=settings.embedding_threads)
 
 
 class WorkerEmbedder:
     """Embeds in a worker process, which is started, and started again when it dies."""
 
-    def __init__(self, model: str, *, threads: int) -> None:
-        """Nothing is started before `start`."""
-        self._name = model
+    def __init__(self, spec: EncoderSpec, *, models: Path, threads: int) -> None:
+        """Nothing is started before `start`. `models`: the folder of compiled models."""
+        self._spec = spec
+        self._models = models
         self._threads = threads
         self._process = WorkerProcess(niceness=_NICENESS)
+        self._gathering = Gathering(self._embed_batch)
         self._loading: Future[str] | None = None
         self._loaded: Future[str] | None = None  # the latest loading that ended well
-        self._space: str | None = None
+        self._encoder: str | None = None
 
     @property
-    def space(self) -> str:
-        """The embedding space of the loaded model."""
-        if self._space is None:
-            message = "the embedding space is known once the model is loaded"
+    def encoder(self) -> str:
+        """The identity of the loaded encoder. Raises `Unavailable` before there is one."""
+        if self._encoder is None:
+            message = "which encoder it is, is known once the model is loaded"
             raise Unavailable(message)
-        return self._space
+        return self._encoder
 
     def start(self) -> None:
         """Start loading the model, without waiting for it."""
         if not self._process.running:
-            self._loading = self._process.submit(_load, self._name, self._threads)
+            self._loading = self._process.submit(
+                embedding_worker.load, self._spec, self._models, self._threads
+            )
 
     async def ready(self) -> None:
         """Return when the model is loaded. Raises `Unavailable`; `Halted` when it never will."""
@@ -68,7 +77,7 @@ class WorkerEmbedder:
             return
         loading = self._loading
         try:
-            space = await within(loading, _LOAD_SECONDS)
+            encoder = await within(loading, _LOAD_SECONDS)
         except ModelRefused as error:
             raise Halted(str(error)) from error
         except (BrokenProcessPool, TimeoutError) as error:
@@ -79,29 +88,37 @@ class WorkerEmbedder:
             self._kill()
             message = f"the embedding model could not be loaded: {type(error).__name__}: {error}"
             raise Unavailable(message) from error
-        if space != self._space:
-            log.info("embedding_model_loaded", space=space)
-        self._space, self._loaded = space, loading
+        if encoder != self._encoder:
+            log.info("embedding_model_loaded", encoder=encoder)
+        self._encoder, self._loaded = encoder, loading
+        # a worker that is started again must have this very encoder, whatever was compiled meanwhile
+        backend = spec_of(encoder).backend
+        self._spec = msgspec.structs.replace(self._spec, backend=backend, identity=encoder)
 
-    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
-        """For each text its vector (float32, unit length), or in words why it has none."""
-        if not texts:
-            return []
-        try:
-            return _checked(await self._run(list(texts)))
-        except _DEATHS:
-            log.warning("embedding_worker_died", texts=len(texts))
-        results: list[np.ndarray | str] = []
-        for text in texts:  # one of them may be what kills it
-            results.extend(await self._embed_alone(text))
-        return results
+    async def embed(self, texts: Sequence[str]) -> Sequence[Result]:
+        """For each text its vector (float32, unit length), or in words why it has none.
+
+        Raises `Unavailable`; `Halted` when the model cannot be used.
+        """
+        return await self._gathering.embed(texts)
 
     async def close(self) -> None:
         """Stop the worker at once."""
         self._loading = None
+        await self._gathering.close()
         await self._process.close()
 
-    async def _embed_alone(self, text: str) -> Sequence[np.ndarray | str]:
+    async def _embed_batch(self, texts: list[str]) -> Sequence[Result]:
+        try:
+            return _checked(await self._run(texts))
+        except _DEATHS:
+            log.warning("embedding_worker_died", texts=len(texts))
+        results: list[Result] = []
+        for text in texts:  # one of them may be what kills it
+            results.extend(await self._embed_alone(text))
+        return results
+
+    async def _embed_alone(self, text: str) -> Sequence[Result]:
         for _ in range(_DEATHS_ON_ONE_TEXT):
             try:
                 return _checked(await self._run([text]))
@@ -115,7 +132,9 @@ class WorkerEmbedder:
             message = "the embedding worker was stopped"
             raise Unavailable(message)
         try:
-            return await within(self._process.submit(_encode, texts), _EMBED_SECONDS)
+            return await within(
+                self._process.submit(embedding_worker.encode, texts), _EMBED_SECONDS
+            )
         except _DEATHS:
             self._kill()
             raise
@@ -125,7 +144,7 @@ class WorkerEmbedder:
         self._process.kill()
 
 
-def _checked(vectors: np.ndarray) -> Sequence[np.ndarray | str]:
+def _checked(vectors: np.ndarray) -> Sequence[Result]:
     """Rows as they are, but words in place of a row that is not a finite unit vector."""
     norms = np.linalg.norm(vectors, axis=1)
     good = np.isfinite(norms) & (np.abs(norms - 1.0) < 1e-3)  # noqa: PLR2004 - float32 rounding

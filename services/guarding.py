@@ -7,6 +7,7 @@ from services.http.app import Remembering
 from services.http.connection import ConnectionLimits
 from services.http.credentials import needed
 from services.http.idempotency import Idempotency
+from services.http.knob import Asking
 from services.key_ring import KeyRing
 from services.settings import Settings, SettingsError
 from services.store.open import Store
@@ -30,7 +31,16 @@ async def remembering(
         store.secrets.get_or_make,
         clock_ms=lambda: int(clock().timestamp() * 1000),
     )
-    return Remembering(keys=store.keys, ring=ring, idempotency=idempotency)
+    asking = Asking(knob=store.knob, policies=store.policies)
+    return Remembering(
+        keys=store.keys,
+        ring=ring,
+        idempotency=idempotency,
+        changes=store.changes,
+        grey=store.grey,
+        asking=asking,
+        modes=store.modes,
+    )
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:

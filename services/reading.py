@@ -30,15 +30,19 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptCase(msgspec.Struct, frozen=True, kw_only=True):
-    """A case with what has happened to its pattern since."""
+    """A case with what has happened to its pattern since.
+
+    `superseded_by`: the change since which another case of its pattern counts; None: it counts.
+    """
 
     case: Case
     occurrences: int
     last_failed_at: datetime
+    superseded_by: str | None = None
 
 
 class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pattern in a list. `text` and `fault` are its representative's."""
+    """A pattern in a list. `text` and `fault` are its representative's; `label` a reviewer gave it."""
 
     project: str
     pattern_id: str
@@ -48,12 +52,14 @@ class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
     last_failed_at: datetime
     embedding_space: str
     fault: Fault
+    label: str | None = None
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence: which pattern a failure belongs to, and how far it is from it."""
 
     project: str
+    event_id: str
     trace_id: str
     pattern_id: str
     distance: float
@@ -84,7 +90,7 @@ class Reader(Protocol):
         """Patterns, of one fault or of all, the most frequent first."""
 
     async def pattern(self, pattern_id: str) -> Sequence[PatternRow]:
-        """Patterns whose id starts with this."""
+        """Patterns whose id starts with this; where it was merged, what it is part of now."""
 
     async def members(
         self, *, project: str | None, pattern_id: str | None, limit: int | None

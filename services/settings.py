@@ -81,6 +81,22 @@ class Settings(BaseSettings):
         min_length=1,
         description="the bundled model, any name or path sentence-transformers loads, or `hashing`",
     )
+    embedding_backend: Literal["auto", "onnx", "sentence-transformers"] = Field(
+        default="auto",
+        description="what runs the model: `onnx` (compiled by `evalratchet models compile`), "
+        "`sentence-transformers`, or `auto`: compiled where it is, else sentence-transformers",
+    )
+    models: Path | None = Field(
+        default=None,
+        description="the folder of compiled models. Not set: `models` in the home folder",
+    )
+    modes_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        le=10080,
+        description="the shortest pause between two refits of a project's modes, in minutes; 0: only "
+        "`evalratchet modes refit` does it",
+    )
     redaction_key: SecretStr | None = Field(
         default=None,
         min_length=16,
@@ -109,6 +125,13 @@ class Settings(BaseSettings):
     )
     judge_concurrency: int = Field(
         default=16, ge=1, le=256, description="how many questions the judge is asked at once"
+    )
+    grey_judge_per_hour: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="about how many doubtful dedup decisions the judge is asked in an hour, by one "
+        "process; two questions each",
     )
     embedding_threads: int = Field(default=2, ge=1, le=256, description="threads of the model")
     max_trace_bytes: int = Field(
@@ -274,6 +297,11 @@ class Settings(BaseSettings):
         """Where the store is, as SQLAlchemy reads it."""
         url = self.store.get_secret_value()
         return f"sqlite:///{self.home / 'store.db'}" if url == "sqlite" else url
+
+    @property
+    def models_folder(self) -> Path:
+        """Where compiled models are."""
+        return self.home / "models" if self.models is None else self.models
 
     @property
     def embedded_stream(self) -> bool:

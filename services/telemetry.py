@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from capture.events import Fault
+from services.dedup_metrics import DedupMetricName, DedupMetrics
 from services.health import Health
 from services.stream.outcome import DeadLetter, Outcome, Skip
 
@@ -23,6 +24,7 @@ MetricName = Literal[
     "evalratchet_failures_total",  # failures found, by project and fault
     "evalratchet_scorer_errors_total",  # scorers that could not say anything, by project and scorer
     "evalratchet_archive_bytes",  # what the archive takes on the disk, looked at every ten minutes
+    DedupMetricName,  # the funnel's
 ]
 
 ItemKind = Literal["trace", "span", "log_record", "feedback"]
@@ -85,6 +87,7 @@ class Metrics:
         """Register every metric of `MetricName`."""
         self.health = Health()
         self.registry = CollectorRegistry()
+        self.dedup = DedupMetrics(self.registry)
         self._records = Counter(
             _RECORDS,
             "Records a stage decided about",

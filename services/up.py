@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 
 import structlog
 
 from services.alone import alone
 from services.collector import Collector
-from services.embedder import WorkerEmbedder
 from services.errors import Halted
 from services.guarding import connection_limits, remembering
 from services.health import Health
@@ -24,12 +24,23 @@ from services.stream.open import open_stream
 from services.stream.port import TopicSettings
 from services.stream.topics import Topics
 from services.telemetry import Metrics
-from services.wiring import Parts, ServiceName, examiner_of, loops_of, redaction_of
+from services.wiring import (
+    Parts,
+    ServiceName,
+    encoders_of,
+    examiner_of,
+    grey_judge_of,
+    indexes_of,
+    loops_of,
+    modes_of,
+    redaction_of,
+)
 
 log = structlog.get_logger()
 
 _STOP_SECONDS = 20.0  # a batch in hand takes a few; a broker that is gone would take for ever
 _EXPIRY_SECONDS = 600.0  # how often what is older than the retention is deleted
+_MODES_SECONDS = 60.0  # how often is looked whether modes are to be refitted
 _EXPIRY_CHUNK = 1000  # traces a transaction, so that expiry never holds the writer for long
 
 
@@ -63,22 +74,22 @@ async def run_services(
 async def _opened(
     settings: Settings, names: Sequence[ServiceName], stop: asyncio.Event
 ) -> AsyncIterator[Parts]:
-    """Stream, store and embedder, waiting for those that are not there yet. Raises `Stopped`."""
+    """Stream, store and encoders, waiting for those that are not there yet. Raises `Stopped`."""
     stream, store = open_stream(settings), open_store(settings)
-    embedder = WorkerEmbedder(settings.embedding_model, threads=settings.embedding_threads)
+    encoders, indexes = encoders_of(settings), indexes_of(settings)
     metrics = Metrics()
     examiner = examiner_of(settings, store, metrics)
-    parts = Parts(settings, stream, store, metrics, embedder, examiner)
+    parts = Parts(settings, stream, store, metrics, encoders, indexes, examiner)
     try:
         for start in (store.start, stream.start):
             await patiently(start, stop=stop, log=log)
         if settings.embedded_stream:
             await stream.apply_topics(_topics(settings))
         if "dedup" in names:
-            embedder.start()
+            encoders.start()
         yield parts
     finally:
-        for close in (embedder.close, examiner.close, stream.close, store.close):
+        for close in (indexes.close, encoders.close, examiner.close, stream.close, store.close):
             try:
                 await asyncio.wait_for(close(), _STOP_SECONDS)
             except Exception as error:  # noqa: BLE001 - the others are to be closed all the same
@@ -101,6 +112,11 @@ async def _run(
     health = parts.metrics.health
     working = [asyncio.create_task(_watched(loop, health, stop), name=loop.stage) for loop in loops]
     chores = [asyncio.create_task(_expire(parts))] if "capture" in names else []
+    judge = grey_judge_of(parts) if "dedup" in names else None
+    if judge is not None:
+        chores.append(asyncio.create_task(judge.run(), name="grey"))
+    if "dedup" in names and parts.settings.modes_minutes:
+        chores.append(asyncio.create_task(_refit_modes(parts), name="modes"))
     log.info("started", services=list(names), stream=mask_url(parts.settings.stream_url))
     on_ready()
     told = asyncio.create_task(stop.wait())
@@ -211,3 +227,15 @@ async def _expire(parts: Parts) -> None:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
             log.warning("expiry_put_off", why=repr(error))
         await asyncio.sleep(_EXPIRY_SECONDS)
+
+
+async def _refit_modes(parts: Parts) -> None:
+    """Look now and then whether a project has grown so much that its modes are to be found anew."""
+    pause = timedelta(minutes=parts.settings.modes_minutes)
+    async with modes_of(parts.settings, parts.store, parts.clock) as modes:
+        while True:
+            await asyncio.sleep(_MODES_SECONDS)
+            try:
+                await modes.refit_due(pause)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next round tries again
+                log.warning("modes_put_off", why=repr(error))

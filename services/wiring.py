@@ -1,18 +1,27 @@
 """Which loops a service runs, made of its parts. Tests call the same functions."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
-from services.deduper import Deduper, Embedder
+from services.coverage import AdaptivePolicies
+from services.deduper import Deduper
+from services.embedder import embedder_of
+from services.encoders import Encoders
 from services.examiner import ScorerExaminer
 from services.grader import Grader
+from services.grey_judge import GreyJudge
+from services.index_files import IndexFiles
+from services.indexes import Indexes
 from services.intake import Intake, received
 from services.judge.client import ModelClient
 from services.judge.judge import Judge
+from services.mode_names import ModelNames
+from services.modes import Modes
 from services.names import WorkerNames
 from services.own_scorers import OwnScorers
 from services.policy import Policies
@@ -34,7 +43,7 @@ from services.telemetry import Metrics
 ServiceName = Literal["capture", "dedup", "grade", "promote"]
 SERVICES: tuple[ServiceName, ...] = ("capture", "dedup", "grade", "promote")
 
-_DEDUP_BATCH = 64  # what one embedding call takes: 64 short texts are a quarter of a second
+_DEDUP_BATCH = 128  # a locked step for each of its projects; all new, a second of the model
 _WAIT_SECONDS = 0.5
 _GATHER_SECONDS = 0.05  # 200 single posts a second are 20 archive transactions then, not 200
 _GATHER_MOST_SECONDS = 0.25  # a turn is four commits, 4 ms: under load 4 a second, not 20
@@ -47,7 +56,8 @@ class Parts(msgspec.Struct, frozen=True):
     stream: Stream
     store: Store
     metrics: Metrics
-    embedder: Embedder
+    encoders: Encoders
+    indexes: Indexes
     examiner: ScorerExaminer = ScorerExaminer()
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -62,25 +72,87 @@ def loops_of(service: ServiceName, parts: Parts) -> Sequence[Loop]:
     if service == "capture":
         return _capture_loops(parts, policies)
     if service == "dedup":
-        handler: Handler = Deduper(parts.store.patterns, parts.embedder, policies)
+        handler: Handler = Deduper(
+            parts.store.patterns,
+            parts.encoders,
+            parts.indexes,
+            AdaptivePolicies(parts.store.policies, parts.store.knob),
+            clock=parts.clock,
+            metrics=parts.metrics.dedup,
+        )
         return [_loop(parts, "deduper", handler, batch=_DEDUP_BATCH)]
     if service == "grade":
         return [_loop(parts, "grader", Grader(parts.store.grades))]
     return [_loop(parts, "promoter", Promoter(parts.store.cases, policies, clock=parts.clock))]
 
 
+def encoders_of(settings: Settings) -> Encoders:
+    """The configured encoder, and a way to those that projects are served by. Nothing is started."""
+    return Encoders(embedder_of(settings), lambda identity: embedder_of(settings, identity))
+
+
+def indexes_of(settings: Settings) -> Indexes:
+    """The indexes, saved in the home folder, from where they may be deleted at any moment."""
+    return Indexes(IndexFiles(settings.home / "indexes"))
+
+
+def model_client_of(settings: Settings) -> ModelClient | None:
+    """The client of the configured model, where one is configured."""
+    if settings.judge_url is None or settings.judge_model is None:
+        return None
+    key = settings.judge_api_key
+    return ModelClient(
+        settings.judge_url,
+        model=settings.judge_model,
+        api_key=None if key is None else key.get_secret_value(),
+        timeout_seconds=settings.judge_timeout_seconds,
+        concurrency=settings.judge_concurrency,
+    )
+
+
+def grey_judge_of(parts: Parts) -> GreyJudge | None:
+    """Who decides about doubtful decisions where a policy asks for it; None without a model."""
+    client, store = model_client_of(parts.settings), parts.store
+    if client is None:
+        return None
+    return GreyJudge(
+        client,
+        policies=Policies(store.policies),
+        projects=store.reader,
+        decisions=store.grey,
+        changes=store.changes,
+        judgements=store.judgements,
+        clock=parts.clock,
+        per_hour=parts.settings.grey_judge_per_hour,
+        memory_days=parts.settings.retention_days,
+    )
+
+
+def mode_names_of(settings: Settings) -> ModelNames | None:
+    """Who finds names for modes, where a model is configured."""
+    client = model_client_of(settings)
+    return None if client is None else ModelNames(client)
+
+
+@asynccontextmanager
+async def modes_of(
+    settings: Settings, store: Store, clock: Callable[[], datetime]
+) -> AsyncIterator[Modes]:
+    """What refits modes; its process is stopped on leaving."""
+    names = mode_names_of(settings)
+    policies = Policies(store.policies)
+    modes = Modes(store.modes, store.patterns, store.changes, policies, clock=clock, names=names)
+    try:
+        yield modes
+    finally:
+        await modes.close()
+        if names is not None:
+            await names.close()
+
+
 def examiner_of(settings: Settings, store: Store, metrics: Metrics | None = None) -> ScorerExaminer:
     """What asks scorers: those that only think, the worker for Python, and the judge."""
-    client = None
-    if settings.judge_url is not None and settings.judge_model is not None:
-        key = settings.judge_api_key
-        client = ModelClient(
-            settings.judge_url,
-            model=settings.judge_model,
-            api_key=None if key is None else key.get_secret_value(),
-            timeout_seconds=settings.judge_timeout_seconds,
-            concurrency=settings.judge_concurrency,
-        )
+    client = model_client_of(settings)
     judge = Judge(client, store.judgements, clock_ms=lambda: time.time_ns() // 1_000_000)
     if metrics is None:
         return ScorerExaminer(OwnScorers(), judge)

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import subprocess
 import sys
 import threading
 import uuid
@@ -49,6 +50,22 @@ def sample_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no sample data in {folder}: set EVALRATCHET_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the bundled model compiled, by the command that users compile it with."""
+    home = tmp_path_factory.mktemp("compiled")
+    unset = {
+        name: value for name, value in os.environ.items() if not name.startswith("EVALRATCHET")
+    }
+    command = [sys.executable, "-m", "services.cli", "models", "compile", "all-MiniLM-L6-v2"]
+    environment = {**unset, "EVALRATCHET_HOME": str(home)}
+    done = subprocess.run(
+        command, env=environment, cwd=home, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return home / "models"
 
 
 # --- Kafka ------------------------------------------------------------------------------------

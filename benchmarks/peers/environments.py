@@ -6,15 +6,34 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PACKAGES = {"mlflow": "mlflow>=3", "phoenix": "arize-phoenix"}
+_PACKAGES = {
+    "mlflow": "mlflow>=3",
+    "phoenix": "arize-phoenix",
+    "semhash": "semhash",
+    "bertopic": "bertopic",
+}
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def installed(folder: Path, name: str) -> Path:
     """The folder of a peer's commands; installs the newest version where there is none yet."""
+    binaries = (folder / name).absolute() / "bin"
+    return _with(folder, name, binaries / name)
+
+
+def interpreter(folder: Path, name: str) -> Path:
+    """The Python of a peer that is a library; installs the newest version where there is none yet."""
+    environment = (folder / name).absolute()
+    (library,) = (
+        environment.glob("lib/python*/site-packages") if environment.is_dir() else (environment,)
+    )
+    return _with(folder, name, library / name) / "python"
+
+
+def _with(folder: Path, name: str, sign: Path) -> Path:
     environment = (folder / name).absolute()
     binaries = environment / "bin"
-    if not (binaries / name).is_file():
+    if not sign.exists():
         print(f"installing {_PACKAGES[name]} into {environment}", flush=True)
         uv = _uv()
         subprocess.run(

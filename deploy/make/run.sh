@@ -14,6 +14,13 @@ setting() {
 home=$(setting home)
 address=$(setting listen)
 
+if [ "$(setting embedding_backend)" != sentence-transformers ]; then
+    # once, and nothing where it is done: what serves is then small, and ready in a second
+    echo "==> run: making sure that the embedding model is compiled (half a minute the first time)"
+    "$evalratchet" models compile >/dev/null ||
+        echo "run: the model runs as it is, through sentence-transformers, or not at all if EVALRATCHET_EMBEDDING_BACKEND=onnx" >&2
+fi
+
 if [ $# -gt 0 ]; then
     for file; do
         [ -f "$file" ] && [ -r "$file" ] || { echo "run: there is no file $file; say TRACES=path/to/traces.jsonl" >&2; exit 2; }

@@ -106,6 +106,7 @@ def _fields(one: KeptCase) -> list[tuple[str, str]]:
         ("severity", case.severity),
         ("weight", _weight(case)),
         ("seen", f"{times(one.occurrences)}, the last at {when(one.last_failed_at)}"),
+        *_superseded(one),
         ("created", when(case.created_at)),
         ("tags", ", ".join(case.tags)),
         ("", ""),
@@ -119,6 +120,16 @@ def _fields(one: KeptCase) -> list[tuple[str, str]]:
         ("", ""),
         *_provenance(case),
     ]
+
+
+def _superseded(one: KeptCase) -> list[tuple[str, str]]:
+    if one.superseded_by is None:
+        return []
+    said = (
+        f"not counted: pattern {one.case.pattern_id} has another case since change "
+        f"{one.superseded_by}; see `evalratchet patterns history`"
+    )
+    return [("superseded", said)]
 
 
 def _weight(case: Case) -> str:

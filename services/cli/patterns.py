@@ -46,6 +46,8 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
     """Print one pattern and its members."""
     check_beginning(pattern_id, "pattern")
     row, members = run(_one(pattern_id))
+    if not row.pattern_id.startswith(pattern_id):
+        note(f"{pattern_id} was merged: it is part of {row.pattern_id} now.")
     if as_json:
         print_json(full(row) | {"members": [full(member) for member in members]})
         return
@@ -55,6 +57,7 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
             ("project", row.project),
             ("seen", times(row.occurrences)),
             ("fault", row.fault),
+            *([("label", row.label)] if row.label else []),
             ("first", when(row.first_failed_at)),
             ("last", when(row.last_failed_at)),
             ("embedding", row.embedding_space),

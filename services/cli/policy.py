@@ -9,6 +9,7 @@ from rich.text import Text
 
 from capture.policy import Scorer
 from capture.trace import ProjectName
+from dedup.policy import DedupPolicy
 from services.cli.opened import effective_settings, make_embedded_store, opened_store, run
 from services.cli.output import console, full, print_json, when
 from services.cli.policy_edit import Edit, edited, scorer_name
@@ -141,13 +142,24 @@ def _lines(policy: Policy) -> list[str]:
         bounds = [f"{field.name}={_value(_plain(scorer, field.name))}" for field in stated]
         lines.append(f"scorer {scorer_name(scorer)} {' '.join(bounds)}")
     lines += redaction_lines(policy.redaction)
-    lines.append(f"dedup distance={policy.dedup.distance:g}")
+    lines.append(_dedup_line(policy.dedup))
     for number, rule in enumerate(policy.promotion.rules, start=1):
         parts = [
             f"{name}={_value(value)}" for name, value in full(rule).items() if value is not None
         ]
         lines.append(f"promotion rule {number}: {' '.join(parts)}")
     return lines
+
+
+def _dedup_line(policy: DedupPolicy) -> str:
+    """The distance, and whatever else is not its default."""
+    default, stated = full(DedupPolicy()), full(policy)
+    more = [
+        f"{name}={_value(value)}"
+        for name, value in stated.items()
+        if name != "distance" and value != default[name]
+    ]
+    return " ".join([f"dedup distance={policy.distance:g}", *more])
 
 
 def _is_shown(scorer: Scorer, field: msgspec.structs.FieldInfo) -> bool:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from services.cli.coverage import print_coverage
 from services.cli.known import check_project
 from services.cli.opened import effective_settings, opened_store, opened_stream, run
 from services.cli.output import print_fields, print_json, print_table, when
 from services.cli.problem import ExitCode, Problem
 from services.cli.typed import own_name
 from services.cli.waiting import wait_until_quiet, what_to_look_at
+from services.coverage import ProjectCoverage, coverages
 from services.reading import ReplayStore, Totals
 from services.settings import Settings
 from services.store.open import Store
@@ -43,6 +45,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failures_by_fault: dict[str, int]
     dead_letters: int
     archive_bytes: int
+    coverage: list[ProjectCoverage]
     stages: list[StageStatus]
 
 
@@ -79,7 +82,8 @@ async def read_status(
     stages = [await _stage(store.replays, stream, topics, stage) for stage in STAGES]
     totals = await store.reader.totals(project)
     size = await store.traces.size()
-    return _put_together(totals, stages, size.bytes, alone=project is None)
+    known = await coverages(store.knob, project)
+    return _put_together(totals, stages, size.bytes, known, alone=project is None)
 
 
 async def _status(
@@ -101,7 +105,12 @@ async def _status(
 
 
 def _put_together(
-    totals: Totals, stages: list[StageStatus], archive_bytes: int, *, alone: bool
+    totals: Totals,
+    stages: list[StageStatus],
+    archive_bytes: int,
+    known: list[ProjectCoverage],
+    *,
+    alone: bool,
 ) -> Status:
     unread = next(stage.lag for stage in stages if stage.stage == "scorer") if alone else 0
     return Status(
@@ -117,6 +126,7 @@ def _put_together(
         cases_by_set=totals.cases_by_set,
         failures_by_fault=totals.failures_by_fault,
         dead_letters=sum(stage.dead_letters for stage in stages),
+        coverage=known,
         stages=stages,
     )
 
@@ -181,6 +191,7 @@ def _print(status: Status) -> None:
     ]
     columns = ["stage", "reads", "lag", "oldest waiting", "dead letters"]
     print_table(columns, rows, flexible="reads")
+    print_coverage(status.coverage)
     if status.dead_letters:
         print("\nSee `evalratchet dlq list` for the dead letters and why they are there.")
 

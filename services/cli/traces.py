@@ -81,11 +81,11 @@ async def _list(project: str | None, state: TraceState | None, limit: int) -> Se
 async def _one(trace_id: str, project: str | None) -> ShownTrace:
     async with opened_store(effective_settings()) as store:
         await check_project(store, project)
-        row = await _row(store, trace_id, project)
+        row = await find_trace(store, trace_id, project)
         return ShownTrace(row, await store.traces.pieces_of(row.project, row.trace_id))
 
 
-async def _row(store: Store, trace_id: str, project: str | None) -> TraceRow:
+async def find_trace(store: Store, trace_id: str, project: str | None) -> TraceRow:
     """The one trace that is meant. Raises `Problem` when there is none, or more than one."""
     found = await store.traces.find(trace_id, project=project)
     if not found:

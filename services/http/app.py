@@ -17,17 +17,24 @@ from services.http.capture import capture_routes
 from services.http.credentials import needed
 from services.http.feedback import feedback_routes
 from services.http.front import FrontDoor
+from services.http.grey import grey_routes
 from services.http.guard import Guard, Guarding
 from services.http.idempotency import Idempotency
 from services.http.inflight import Budget
 from services.http.keys import KeyStore, key_routes
+from services.http.knob import Asking, knob_routes
+from services.http.modes import mode_routes
 from services.http.openapi import openapi_of
 from services.http.otlp import otlp_routes
+from services.http.patterns import pattern_routes
 from services.http.problem import json_response
 from services.http.project_path import ProjectInPath
 from services.http.rate import Buckets
 from services.http.state import state_routes
 from services.key_ring import KeyRing
+from services.labelling import GreyDecisions
+from services.mode_store import ModeStore
+from services.pattern_changes import PatternChanges
 from services.settings import Settings
 from services.telemetry import Metrics
 
@@ -40,6 +47,14 @@ class Remembering(msgspec.Struct, frozen=True, kw_only=True):
     keys: KeyStore
     ring: KeyRing
     idempotency: Idempotency
+    changes: PatternChanges | None = None
+    """What patterns are merged and split in; without it that is not served."""
+    asking: Asking | None = None
+    """What questions about patterns are put to; without it they are not served."""
+    grey: GreyDecisions | None = None
+    """Where doubtful decisions are; without it they are not served."""
+    modes: ModeStore | None = None
+    """What questions about modes are put to; without it they are not served."""
 
 
 def create_capture_app(
@@ -71,6 +86,14 @@ def create_capture_app(
     others = [state_routes(metrics)]
     if remembering is not None:
         others.append(key_routes(remembering.keys, remembering.ring))
+        if remembering.changes is not None:
+            others.append(pattern_routes(remembering.changes))
+            if remembering.grey is not None:
+                others.append(grey_routes(remembering.grey, remembering.changes))
+        if remembering.asking is not None:
+            others.append(knob_routes(remembering.asking))
+        if remembering.modes is not None:
+            others.append(mode_routes(remembering.modes))
     for router in (*posts, *others):
         app.include_router(router)
     _add_pages(app)
@@ -125,6 +148,11 @@ def _add_pages(app: FastAPI) -> None:
             "/v1/traces",
             "/v1/logs",
             "/v1/feedback",
+            "/v1/dedup/what-if",
+            "/v1/dedup/coverage",
+            "/v1/patterns/changes",
+            "/v1/patterns/proposals",
+            "/v1/modes",
             "/healthz",
             "/readyz",
             "/metrics",

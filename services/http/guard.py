@@ -99,8 +99,10 @@ class Guard:
         if path in _OPEN or path.startswith("/static/"):
             return None
         wanted: Scope = "ingest"
-        if path == "/metrics":
+        if path == "/metrics" or path.startswith(("/v1/dedup/", "/v1/modes")):
             wanted = "read"
+        elif path.startswith("/v1/patterns/"):
+            wanted = "read" if scope["method"] == "GET" else "review"
         elif path.startswith("/v1/keys"):
             wanted = "admin"
         try:

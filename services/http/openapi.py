@@ -10,7 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from capture.native import Feedback
 from capture.trace import Trace
 from services.http.describe import ERROR_SCHEMA, REF, RESULT_SCHEMA, RESULTS_SCHEMA
+from services.http.patterns import Merging, Splitting, Undoing
 from services.keys import NewKey, ShownKey
+from services.pattern_changes import PatternChange
 
 _OPENAPI = "3.0.3"  # the newest that the bundled page reads
 
@@ -34,7 +36,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
     )
-    _, ours = msgspec.json.schema_components([Trace, Feedback, NewKey, ShownKey], ref_template=REF)
+    types = [Trace, Feedback, NewKey, ShownKey, Merging, Splitting, Undoing, PatternChange]
+    _, ours = msgspec.json.schema_components(types, ref_template=REF)
     schemas = {
         **{name: _in_openapi_3_0(schema) for name, schema in ours.items()},
         "Error": ERROR_SCHEMA,

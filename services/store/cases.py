@@ -1,17 +1,23 @@
 """The eval store as promote writes it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy import case as when
 
+from capture.ids import derive_id
 from promote.case import Case
 from promote.rules import raised
 from services.promoter import Promotion
+from services.store.change_cases import members_of
 from services.store.database import Database
-from services.store.tables import eval_case, pattern, promotion
+from services.store.pattern_rows import patterns_now
+from services.store.pattern_tables import pattern
+from services.store.tables import eval_case, promotion
 from services.store.upsert import absorbing
 
 _add_promotion = absorbing(promotion).returning(promotion.c.event_id)
@@ -21,7 +27,7 @@ _count = (
     update(eval_case)
     .where(
         eval_case.c.project == bindparam("in_project"),
-        eval_case.c.pattern_id == bindparam("counted"),
+        eval_case.c.case_id == bindparam("counted"),
     )
     .values(
         occurrences=eval_case.c.occurrences + bindparam("more"),
@@ -63,75 +69,142 @@ class Cases:
         """
         if not promotions:
             return {}
+        return await self._database.write(
+            lambda connection: self._promote(connection, project, promotions),
+            "promote",
+            project=project,
+        )
+
+    def _promote(
+        self, connection: Connection, project: str, told: Sequence[Promotion]
+    ) -> dict[str, Case]:
+        promotions = _as_patterns_are_now(connection, project, told)
         events = {one.event_id: one for one in reversed(promotions)}
         rows = [_promotion_row(project, one) for _, one in sorted(events.items())]
-
-        def work(connection: Connection) -> dict[str, Case]:
-            added = connection.execute(_add_promotion, rows)
-            new = [events[row.event_id] for row in added]
-            patterns = {one.pattern_id for one in promotions}
-            have = _patterns_with_case(connection, project, patterns)
-            counts = _counts(project, [one for one in new if one.pattern_id in have])
-            if counts:
-                connection.execute(_count, counts)
-            _raise(connection, project, promotions)
-            self._make(connection, project, promotions, have)
-            return _made_from(connection, project, list(events))
-
-        return await self._database.write(work, "promote", project)
+        new = [events[row.event_id] for row in connection.execute(_add_promotion, rows)]
+        members = members_of(connection, project, sorted({one.pattern_id for one in promotions}))
+        have = _counting_cases(connection, project, members)
+        counts = _counts(project, [one for one in new if one.pattern_id in have], have)
+        if counts:
+            connection.execute(_count, counts)
+        _raise(connection, project, promotions)
+        self._make(connection, project, promotions, members, have)
+        return _made_from(connection, project, list(events))
 
     def _make(
         self,
         connection: Connection,
         project: str,
         promotions: Sequence[Promotion],
-        have: set[str],
+        members: Mapping[str, Sequence[str]],
+        have: Mapping[str, str],
     ) -> None:
         """The cases of patterns that have none, with everything that was counted before."""
         open_ = [one for one in promotions if one.case is not None and one.pattern_id not in have]
         others = {one.pattern_id for one in open_ if not one.represents}
-        orphans = _kept_outages(connection, project, others) if others else set()
+        orphans = _without_representative(connection, project, others) if others else set()
         first: dict[str, tuple[str, Case]] = {}
         for one in sorted(open_, key=lambda one: not one.represents):
             if one.case is not None and (one.represents or one.pattern_id in orphans):
                 first.setdefault(one.pattern_id, (one.event_id, one.case))
         if not first:
             return
+        root_of = {part: root for root in first for part in members[root]}
         counted = connection.execute(
             select(
                 promotion.c.pattern_id,
                 func.count().label("occurrences"),
                 func.max(promotion.c.failed_at).label("latest"),
             )
-            .where(promotion.c.project == project, promotion.c.pattern_id.in_(sorted(first)))
+            .where(promotion.c.project == project, promotion.c.pattern_id.in_(sorted(root_of)))
             .group_by(promotion.c.pattern_id)
         )
+        times: Counter[str] = Counter()
+        latest: dict[str, datetime] = {}
+        for row in counted:
+            root = root_of[row.pattern_id]
+            times[root] += row.occurrences
+            latest[root] = max(row.latest, latest.get(root, row.latest))
+        taken = _taken(connection, project, [case.case_id for _, case in first.values()])
         rows = [
-            _case_row(*first[row.pattern_id], occurrences=row.occurrences, latest=row.latest)
-            for row in counted
+            _case_row(
+                event_id,
+                _under_own_name(case, event_id) if case.case_id in taken else case,
+                occurrences=times[root],
+                latest=latest[root],
+            )
+            for root, (event_id, case) in first.items()
         ]
         connection.execute(insert(eval_case), rows)
 
 
-def _patterns_with_case(connection: Connection, project: str, patterns: Iterable[str]) -> set[str]:
+def _as_patterns_are_now(
+    connection: Connection, project: str, told: Sequence[Promotion]
+) -> list[Promotion]:
+    """Promotions with the patterns that their failures belong to since the last merge or split."""
+    now = patterns_now(connection, project, {one.event_id: one.pattern_id for one in told})
+    return [
+        one
+        if now[one.event_id] == one.pattern_id
+        else msgspec.structs.replace(
+            one,
+            pattern_id=now[one.event_id],
+            case=None
+            if one.case is None
+            else msgspec.structs.replace(one.case, pattern_id=now[one.event_id]),
+        )
+        for one in told
+    ]
+
+
+def _counting_cases(
+    connection: Connection, project: str, members: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """By pattern the id of the case that counts for it, where there is one."""
+    root_of = {part: root for root, parts in members.items() for part in parts}
     rows = connection.execute(
-        select(eval_case.c.pattern_id).where(
-            eval_case.c.project == project, eval_case.c.pattern_id.in_(sorted(patterns))
+        select(eval_case.c.pattern_id, eval_case.c.case_id).where(
+            eval_case.c.project == project,
+            eval_case.c.pattern_id.in_(sorted(root_of)),
+            eval_case.c.superseded_by.is_(None),
         )
     )
-    return {row.pattern_id for row in rows}
+    return {root_of[row.pattern_id]: row.case_id for row in rows}
 
 
-def _kept_outages(connection: Connection, project: str, patterns: Iterable[str]) -> set[str]:
-    """Those of these patterns whose representative was an outage, and so makes no case."""
+def _without_representative(
+    connection: Connection, project: str, patterns: Iterable[str]
+) -> set[str]:
+    """Those of these patterns whose representative makes no case.
+
+    It was an outage, or it came by and made none for them: a split gave its pattern another one.
+    """
+    promoted = and_(
+        promotion.c.project == pattern.c.project, promotion.c.event_id == pattern.c.event_id
+    )
     rows = connection.execute(
-        select(pattern.c.pattern_id).where(
+        select(pattern.c.pattern_id)
+        .select_from(pattern.outerjoin(promotion, promoted))
+        .where(
             pattern.c.project == project,
             pattern.c.pattern_id.in_(sorted(patterns)),
-            pattern.c.fault == "infrastructure",
+            or_(pattern.c.fault == "infrastructure", promotion.c.event_id.is_not(None)),
         )
     )
     return {row.pattern_id for row in rows}
+
+
+def _taken(connection: Connection, project: str, case_ids: Sequence[str]) -> set[str]:
+    asked = select(eval_case.c.case_id).where(
+        eval_case.c.project == project, eval_case.c.case_id.in_(case_ids)
+    )
+    return set(connection.scalars(asked))
+
+
+def _under_own_name(case: Case, event_id: str) -> Case:
+    """Its pattern's first case went elsewhere with a split, and kept the name made of the pattern."""
+    name = derive_id("case", case.project, case.pattern_id, event_id)[:16]
+    return msgspec.structs.replace(case, case_id=name)
 
 
 def _raise(connection: Connection, project: str, promotions: Sequence[Promotion]) -> None:
@@ -154,18 +227,15 @@ def _made_from(connection: Connection, project: str, event_ids: Sequence[str]) -
     return {row.from_event_id: row.body for row in rows}
 
 
-def _counts(project: str, new: Sequence[Promotion]) -> list[dict[str, Any]]:
+def _counts(
+    project: str, new: Sequence[Promotion], cases: Mapping[str, str]
+) -> list[dict[str, Any]]:
     times: dict[str, list[datetime]] = {}
     for one in new:
-        times.setdefault(one.pattern_id, []).append(one.failed_at)
+        times.setdefault(cases[one.pattern_id], []).append(one.failed_at)
     return [
-        {
-            "in_project": project,
-            "counted": pattern_id,
-            "more": len(failed_at),
-            "latest": max(failed_at),
-        }
-        for pattern_id, failed_at in sorted(times.items())
+        {"in_project": project, "counted": case_id, "more": len(at), "latest": max(at)}
+        for case_id, at in sorted(times.items())
     ]
 
 

@@ -49,8 +49,11 @@ class Database(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Do the work on a connection that only reads. Each statement is of one moment."""
 
-    async def write(self, work: Work[T], lock: LockKind | None = None, project: str = "") -> T:
-        """Do the work in a transaction of its own, under a project's lock when one is named."""
+    async def write(self, work: Work[T], *locks: LockKind, project: str = "") -> T:
+        """Do the work in a transaction of its own, under the locks of a project that are named.
+
+        They are taken in this order: who names several names them as `LockKind` lists them.
+        """
 
     def reading(self) -> AbstractAsyncContextManager[Session]:
         """Several reads on one connection."""

@@ -10,6 +10,7 @@ from capture.events import SEVERITIES
 from grade.events import Grade
 from services.grader import Graduate
 from services.store.database import Database
+from services.store.pattern_rows import patterns_now
 from services.store.tables import grade
 from services.store.upsert import Upsert
 
@@ -37,7 +38,7 @@ class Grades:
         if not grades:
             return {}
         ordered = sorted(grades, key=lambda one: (one.project, one.event_id))
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "project": one.project,
                 "event_id": one.event_id,
@@ -53,6 +54,7 @@ class Grades:
             events[one.project].append(one.event_id)
 
         def settle(connection: Connection) -> dict[str, Grade]:
+            _name_patterns(connection, rows)
             connection.execute(_add_or_raise, rows)
             return {
                 row.event_id: Grade(
@@ -63,6 +65,16 @@ class Grades:
             }
 
         return await self._database.write(settle)
+
+
+def _name_patterns(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Patterns as they are called since the last merge or split, which may be after the message."""
+    told: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        told[row["project"]][row["event_id"]] = row["pattern_id"]
+    now = {project: patterns_now(connection, project, asked) for project, asked in told.items()}
+    for row in rows:
+        row["pattern_id"] = now[row["project"]][row["event_id"]]
 
 
 def _grades_of(project: str, event_ids: Sequence[str]) -> Select[Any]:

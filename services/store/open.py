@@ -6,17 +6,24 @@ from services.store.archive import TraceArchive
 from services.store.archive_reader import ArchiveReader
 from services.store.attempts import StageAttempts
 from services.store.cases import Cases
+from services.store.embeddings import Embeddings
 from services.store.engines import open_database
 from services.store.grades import Grades
+from services.store.grey_decisions import GreyDecisions
 from services.store.idempotency import IdempotencyKeys
 from services.store.judgements import Judgements
 from services.store.keys import ApiKeys
+from services.store.knob import Knob
+from services.store.labels import Calibrations, Labels
+from services.store.modes import Modes
+from services.store.pattern_changes import PatternChanges
 from services.store.patterns import Patterns
 from services.store.policies import PolicyVersions
 from services.store.reader import StoreReader
 from services.store.replays import Replays
 from services.store.rescoring import Rescoring
 from services.store.secrets import Secrets
+from services.store.spaces import SpaceRecords
 
 
 class Store:
@@ -29,6 +36,14 @@ class Store:
         self.archive = TraceArchive(self._database, claims)
         self.traces = ArchiveReader(self._database)
         self.patterns = Patterns(self._database)
+        self.embeddings = Embeddings(self._database)
+        self.spaces = SpaceRecords(self._database)
+        self.changes = PatternChanges(self._database)
+        self.knob = Knob(self._database)
+        self.labels = Labels(self._database)
+        self.grey = GreyDecisions(self._database)
+        self.calibrations = Calibrations(self._database)
+        self.modes = Modes(self._database)
         self.grades = Grades(self._database)
         self.cases = Cases(self._database)
         self.policies = PolicyVersions(self._database)

@@ -60,11 +60,11 @@ class PostgresqlDatabase:
         async with self.reading() as session:
             return await session.run(work)
 
-    async def write(self, work: Work[T], lock: LockKind | None = None, project: str = "") -> T:
-        """Do the work in a transaction of its own, under a project's lock when one is named."""
+    async def write(self, work: Work[T], *locks: LockKind, project: str = "") -> T:
+        """Do the work in a transaction of its own, under the locks of a project that are named."""
         with self.guarded():
             async with self._engine.begin() as connection:
-                if lock is not None:
+                for lock in locks:
                     await _take(connection, lock, project)
                 return await connection.run_sync(work)
 

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     FromClause,
     Row,
     Select,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     func,
     select,
     true,
+    union_all,
 )
 
 from capture.events import FAULTS, Fault
@@ -46,7 +49,11 @@ class StoreReader:
                 traces_incomplete=func.count().filter(trace.c.due_ms == trace.c.until_ms),
                 failures=func.count().filter(trace.c.state == "failed"),
             ),
-            _counted(pattern, project, patterns=func.count()),
+            _counted(
+                pattern,
+                project,
+                patterns=func.count().filter(pattern.c.root == pattern.c.pattern_id),
+            ),
             _counted(
                 occurrence,
                 project,
@@ -56,8 +63,11 @@ class StoreReader:
             _counted(
                 eval_case,
                 project,
-                cases=func.count(),
-                **{f"set_{name}": func.count().filter(eval_case.c.set == name) for name in sets},
+                cases=func.count().filter(_counts),
+                **{
+                    f"set_{name}": func.count().filter(_counts & (eval_case.c.set == name))
+                    for name in sets
+                },
             ),
         ]
         beside: FromClause = parts[0]
@@ -78,15 +88,15 @@ class StoreReader:
         self, *, project: str | None, case_set: CaseSet | None, limit: int
     ) -> Sequence[KeptCase]:
         """Cases, the heaviest first, ties by newest first. Raises `Unavailable`."""
-        wanted = [_of(eval_case, project)]
+        wanted = [_of(eval_case, project), _counts]
         if case_set is not None:
             wanted.append(eval_case.c.set == case_set)
         order = eval_case.c.weight.desc(), eval_case.c.created_at.desc(), eval_case.c.case_id
         return await self._kept_cases(_cases.where(*wanted).order_by(*order).limit(limit))
 
     async def case(self, case_id: str) -> Sequence[KeptCase]:
-        """Cases whose id starts with this, in any project. Raises `Unavailable`."""
-        starts = _starts_with(eval_case.c.case_id, case_id)
+        """Cases whose id starts with this, in any project, superseded ones too. Raises `Unavailable`."""
+        starts = starts_with(eval_case.c.case_id, case_id)
         order = eval_case.c.case_id, eval_case.c.project
         return await self._kept_cases(_cases.where(starts).order_by(*order))
 
@@ -94,7 +104,7 @@ class StoreReader:
         self, *, project: str | None, limit: int, fault: Fault | None = None
     ) -> Sequence[PatternRow]:
         """Patterns, the most frequent first, ties by latest first. Raises `Unavailable`."""
-        wanted = [_of(pattern, project)]
+        wanted = [_of(pattern, project), pattern.c.root == pattern.c.pattern_id]
         if fault is not None:
             wanted.append(pattern.c.fault == fault)
         order = (
@@ -106,31 +116,63 @@ class StoreReader:
         return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
 
     async def pattern(self, pattern_id: str) -> Sequence[PatternRow]:
-        """Patterns whose id starts with this. Raises `Unavailable`."""
-        starts = _starts_with(pattern.c.pattern_id, pattern_id)
+        """What patterns whose id starts with this are part of now. Raises `Unavailable`."""
+        named = (
+            select(pattern.c.project, pattern.c.root)
+            .where(starts_with(pattern.c.pattern_id, pattern_id))
+            .distinct()
+            .subquery()
+        )
+        root = and_(pattern.c.project == named.c.project, pattern.c.pattern_id == named.c.root)
         order = pattern.c.pattern_id, pattern.c.project
-        rows = await self._rows(_patterns.where(starts).order_by(*order))
+        rows = await self._rows(_patterns.join(named, root).order_by(*order))
         return [PatternRow(**row._mapping) for row in rows]  # noqa: SLF001 - as above
 
     async def members(
         self, *, project: str | None, pattern_id: str | None, limit: int | None
     ) -> Sequence[Member]:
         """Occurrences in the order they were decided. Raises `Unavailable`."""
-        wanted = [_of(occurrence, project)]
+        wanted, order = [_of(occurrence, project)], occurrence.c.seq.expression
         if pattern_id is not None:
-            wanted.append(occurrence.c.pattern_id == pattern_id)
-        rows = await self._rows(_members.where(*wanted).order_by(occurrence.c.seq).limit(limit))
+            order = occurrence.c.seq + 0  # or SQLite looks at the whole project in its order
+            wanted.append(occurrence.c.pattern_id.in_(_same_pattern(project, pattern_id)))
+        rows = await self._rows(_members.where(*wanted).order_by(order).limit(limit))
         return [Member(**row._mapping) for row in rows]  # noqa: SLF001 - as above
 
     async def _kept_cases(self, query: Select[Any]) -> list[KeptCase]:
         rows = await self._rows(query)
-        return [KeptCase(case=r.body, occurrences=r.occurrences, last_failed_at=r.at) for r in rows]
+        return [
+            KeptCase(
+                case=row.body
+                if row.root == row.body.pattern_id
+                else msgspec.structs.replace(row.body, pattern_id=row.root),
+                occurrences=row.occurrences,
+                last_failed_at=row.at,
+                superseded_by=row.superseded_by,
+            )
+            for row in rows
+        ]
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         return await self._database.read(lambda connection: connection.execute(query).all())
 
 
-_cases = select(eval_case.c.body, eval_case.c.occurrences, eval_case.c.last_failed_at.label("at"))
+_counts = eval_case.c.superseded_by.is_(None)
+_cases = select(
+    eval_case.c.body,
+    eval_case.c.occurrences,
+    eval_case.c.last_failed_at.label("at"),
+    eval_case.c.superseded_by,
+    func.coalesce(pattern.c.root, eval_case.c.pattern_id).label("root"),
+).select_from(
+    eval_case.outerjoin(
+        pattern,
+        and_(
+            pattern.c.project == eval_case.c.project,
+            pattern.c.pattern_id == eval_case.c.pattern_id,
+        ),
+    )
+)
 _patterns = select(
     pattern.c.project,
     pattern.c.pattern_id,
@@ -140,18 +182,40 @@ _patterns = select(
     pattern.c.last_failed_at,
     pattern.c.space.label("embedding_space"),
     pattern.c.fault,
+    pattern.c.label,
 )
 _members = select(
     occurrence.c.project,
+    occurrence.c.event_id,
     occurrence.c.trace_id,
-    occurrence.c.pattern_id,
+    pattern.c.root.label("pattern_id"),
     occurrence.c.distance,
     occurrence.c.decided_by,
     occurrence.c.failed_at,
+).select_from(
+    occurrence.join(
+        pattern,
+        and_(
+            pattern.c.project == occurrence.c.project,
+            pattern.c.pattern_id == occurrence.c.pattern_id,
+        ),
+    )
 )
 
 
-def _of(table: Table, project: str | None) -> ColumnElement[bool]:
+def _same_pattern(project: str | None, pattern_id: str) -> CompoundSelect[tuple[str]]:
+    """Every id that means what this one means: ids are made of the project, no two have the same."""
+    named = pattern.alias("named")
+    asked = and_(_of(named, project), named.c.pattern_id == pattern_id)
+    part = and_(pattern.c.project == named.c.project, pattern.c.root == named.c.root)
+    merged = select(pattern.c.pattern_id).join(named, part)
+    return union_all(
+        select(named.c.root).where(asked),
+        merged.where(asked, pattern.c.root != pattern.c.pattern_id),
+    )
+
+
+def _of(table: FromClause, project: str | None) -> ColumnElement[bool]:
     return true() if project is None else table.c.project == project
 
 
@@ -161,7 +225,7 @@ def _counted(table: Table, project: str | None, **counts: ColumnElement[Any]) ->
     return select(*columns).select_from(table).where(_of(table, project)).subquery()
 
 
-def _starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+def starts_with(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
     """A range, which an index serves; ids are compared byte by byte on both databases."""
     if not prefix.isprintable():  # no id starts like this, and PostgreSQL takes no NUL
         return false()

@@ -9,7 +9,7 @@ from services.errors import Unavailable
 from services.store.database import Database
 from services.store.engines import open_database
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations/versions/`. Kept here so that a start never loads alembic;
 a test compares the two."""
 

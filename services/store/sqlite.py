@@ -41,7 +41,7 @@ class SqliteDatabase:
         with translated(self.name):
             return await self._on(self._reading_threads, lambda: _whole(self._reader, work))
 
-    async def write(self, work: Work[T], lock: LockKind | None = None, project: str = "") -> T:  # noqa: ARG002
+    async def write(self, work: Work[T], *locks: LockKind, project: str = "") -> T:  # noqa: ARG002
         """Do the work in a transaction of its own. The writer is every lock."""
         with translated(self.name):
             async with self._alone():

@@ -1,34 +1,69 @@
 """The store's tables, once, for both databases. `migrations/` makes them; a test compares the two."""
 
-from typing import Any
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Double,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     UniqueConstraint,
-    text,
 )
 
 from promote.case import Case
 from services.policy import Policy
-from services.store.columns import Json, Key, Serial, UtcTime, Words
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
+from services.store.columns import Json, Key, UtcTime, Words
+from services.store.metadata import metadata, only
+from services.store.mode_tables import merge_proposal, mode, mode_refit, pattern_mode
+from services.store.pattern_tables import (
+    embedding,
+    embedding_sum,
+    geometry,
+    occurrence,
+    pair_label,
+    pattern,
+    pattern_centroid,
+    pattern_change,
+    pattern_change_centroid,
+    pattern_fingerprint,
+    serving_space,
 )
+
+__all__ = [
+    "api_key",
+    "dead_letter_replay",
+    "embedding",
+    "embedding_sum",
+    "eval_case",
+    "geometry",
+    "grade",
+    "idempotency_key",
+    "judgement",
+    "merge_proposal",
+    "metadata",
+    "mode",
+    "mode_refit",
+    "occurrence",
+    "pair_label",
+    "pattern",
+    "pattern_centroid",
+    "pattern_change",
+    "pattern_change_centroid",
+    "pattern_fingerprint",
+    "pattern_mode",
+    "policy_change",
+    "project",
+    "promotion",
+    "secret",
+    "serving_space",
+    "stage_attempt",
+    "trace",
+    "trace_awaited",
+    "trace_chunk",
+    "trace_hand",
+]
 
 project = Table(
     "project",
@@ -64,24 +99,20 @@ trace = Table(
 )
 
 
-def _only(condition: str) -> dict[str, Any]:
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
-
-
 Index(
     "ix_trace_due",
     trace.c.due_ms,
     trace.c.project,
     trace.c.trace_id,
-    **_only("due_ms IS NOT NULL"),
+    **only("due_ms IS NOT NULL"),
 )
-Index("ix_trace_drop", trace.c.drop_ms, **_only("drop_ms IS NOT NULL"))
+Index("ix_trace_drop", trace.c.drop_ms, **only("drop_ms IS NOT NULL"))
 Index(
     "ix_trace_session",
     trace.c.project,
     trace.c.session_id,
     trace.c.first_ms,
-    **_only("session_id IS NOT NULL"),
+    **only("session_id IS NOT NULL"),
 )
 
 trace_chunk = Table(
@@ -108,69 +139,6 @@ trace_hand = (
         Column("trace_id", Key, primary_key=True),
         sqlite_with_rowid=False,
     )
-)
-
-pattern = Table(
-    "pattern",
-    metadata,
-    Column("project", Key, primary_key=True),
-    Column("pattern_id", Key, primary_key=True),
-    Column("space", Key, nullable=False),
-    Column("text", Words, nullable=False),
-    Column("event_id", Key, nullable=False),
-    Column("trace_id", Key, nullable=False),
-    Column("occurrences", BigInteger, nullable=False),
-    Column("first_failed_at", UtcTime, nullable=False),
-    Column("last_failed_at", UtcTime, nullable=False),
-    Column("fault", Key, nullable=False, server_default="unknown"),  # its representative's
-    Index("ix_pattern_id", "pattern_id"),
-    Index("ix_pattern_frequent", "occurrences", "last_failed_at"),
-    Index("ix_pattern_project_frequent", "project", "occurrences", "last_failed_at"),
-)
-
-pattern_vector = (
-    Table(  # apart from `pattern`, so that counting an occurrence never rewrites a vector
-        "pattern_vector",
-        metadata,
-        Column("project", Key, primary_key=True),
-        Column("space", Key, primary_key=True),
-        Column("seq", BigInteger, primary_key=True, autoincrement=False),
-        Column("pattern_id", Key, nullable=False),
-        Column("vector", LargeBinary, nullable=False),  # float32, little-endian
-        ForeignKeyConstraint(["project", "pattern_id"], ["pattern.project", "pattern.pattern_id"]),
-    )
-)
-
-pattern_fingerprint = Table(
-    "pattern_fingerprint",
-    metadata,
-    Column("project", Key, primary_key=True),
-    Column("fingerprint", Key, primary_key=True),
-    Column("pattern_id", Key, nullable=False),
-    Column("distance", Double, nullable=False),
-    ForeignKeyConstraint(["project", "pattern_id"], ["pattern.project", "pattern.pattern_id"]),
-    sqlite_with_rowid=False,
-)
-
-occurrence = Table(
-    "occurrence",
-    metadata,
-    Column("seq", Serial, primary_key=True),  # order of decision
-    Column("project", Key, nullable=False),
-    Column("event_id", Key, nullable=False),
-    Column("trace_id", Key, nullable=False),
-    Column("pattern_id", Key, nullable=False),
-    Column("decided_by", Key, nullable=False),
-    Column("distance", Double, nullable=False),
-    Column("nearest_distance", Double),
-    Column("fingerprint", Key, nullable=False),
-    Column("space", Key, nullable=False),
-    Column("failed_at", UtcTime, nullable=False),
-    Column("fault", Key, nullable=False, server_default="unknown"),
-    UniqueConstraint("project", "event_id"),
-    ForeignKeyConstraint(["project", "pattern_id"], ["pattern.project", "pattern.pattern_id"]),
-    Index("ix_occurrence_project", "project", "seq"),
-    Index("ix_occurrence_pattern", "pattern_id", "project", "seq"),
 )
 
 grade = Table(
@@ -212,9 +180,10 @@ eval_case = Table(
     Column("last_failed_at", UtcTime, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("body", Json(Case), nullable=False),
-    UniqueConstraint("project", "pattern_id"),
+    Column("superseded_by", Key),  # the change since which its pattern's other case counts
     UniqueConstraint("project", "from_event_id"),
     Index("ix_eval_case_id", "case_id"),
+    Index("ix_eval_case_pattern", "project", "pattern_id"),
     Index("ix_eval_case_heavy", "weight", "created_at"),
     Index("ix_eval_case_set_heavy", "set", "weight", "created_at"),
     Index("ix_eval_case_project_heavy", "project", "weight", "created_at"),

@@ -16,8 +16,11 @@ from capture.events import TraceReceived
 from capture.trace import Signal, Trace
 from services.cli.app import app
 from services.deduper import Deduper
+from services.encoders import Encoders
 from services.examiner import ScorerExaminer
 from services.grader import Grader
+from services.index_files import IndexFiles
+from services.indexes import Indexes
 from services.intake import Intake, received
 from services.policy import Policies
 from services.promoter import Promoter
@@ -37,13 +40,19 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 class Axes:
     """Embeds a text by its first word: texts that begin with the same word are the same."""
 
-    space = "axes/1"
+    encoder = "axes@1/axes-64"
 
     def __init__(self) -> None:
         self._words: list[str] = []
 
+    def start(self) -> None:
+        """Nothing to load."""
+
     async def ready(self) -> None:
         """Nothing to load."""
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
     async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
         return [self._vector(text) for text in texts]
@@ -143,7 +152,13 @@ async def _through_the_stages(store: Store, stream: Stream, traces: Sequence[Tra
     flow = _emitted(await scoring.handle(flow))
     await settling.commit(due)
     for handler in (
-        Deduper(store.patterns, Axes(), policies),
+        Deduper(
+            store.patterns,
+            Encoders(Axes(), lambda _: Axes()),
+            Indexes(IndexFiles(load_settings().home / "indexes")),
+            policies,
+            clock=lambda: NOW,
+        ),
         Grader(store.grades),
         Promoter(store.cases, policies, clock=lambda: NOW),
     ):

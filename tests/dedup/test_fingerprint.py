@@ -135,3 +135,33 @@ def test_a_fingerprint_is_32_hexadecimal_digits_whatever_the_text() -> None:
         value = fingerprint(text)
         assert len(value) == 32
         assert int(value, 16) >= 0
+
+
+def test_another_guard_is_another_fingerprint() -> None:
+    """Failures that a guard keeps apart are kept apart by the exact lookup too."""
+    assert fingerprint("same", "model|refund") != fingerprint("same", "model|")
+    assert fingerprint("same", "model|refund") == fingerprint("SAME", "model|refund")
+
+
+@pytest.mark.parametrize(
+    "said", ["a - b_c 5-x @ y", "UPPER 1.2 $4", "x--5 `y` ~z ^", "a\x00b\x1f1"]
+)
+def test_the_short_way_for_ascii_is_the_long_way(said: str) -> None:
+    """A letter of another script takes the whole text the long way round, and is taken off again."""
+    assert normalised(f"{said} \u00fe") == f"{normalised(said)} \u00fe"
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_any_ascii_text_takes_either_way_to_the_same(said: str) -> None:
+    assert normalised(f"{said} \u00fe") == f"{normalised(said)} \u00fe".strip()
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a.", "a-", "1", "@", "12/", "-1", "_", "a@a.", "http://", "\u0660", "\u0301\u0323"],
+)
+def test_a_megabyte_of_anything_has_a_fingerprint(unit: str) -> None:
+    """With a pattern that is quadratic this would take minutes."""
+    long = unit * (1_000_000 // len(unit))
+    assert len(fingerprint(long + "@-1")) == 32

@@ -1,7 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 
-from dedup.embedding import BUNDLED_MODEL, load_model, own_direction
+from dedup.encoders.reference import ReferenceEncoder
+from dedup.encoders.unreadable import own_direction
+from dedup.encoders.weights import BUNDLED_MODEL
 from dedup.legible import legible
 
 REQUESTS = {
@@ -25,7 +29,7 @@ SORRY = {
 @pytest.mark.slow
 def test_what_the_bundled_model_cannot_read_is_near_nothing_else() -> None:
     """Two different failures never hide behind each other, in whatever language they happen."""
-    model = load_model(BUNDLED_MODEL, threads=2)
+    model = ReferenceEncoder(BUNDLED_MODEL, threads=2)
     for language, requests in REQUESTS.items():
         vectors = model.encode([f"{request}\n{SORRY[language]}" for request in requests])
         near = 1 - vectors @ vectors.T + 2 * np.eye(len(vectors))  # not with itself
@@ -47,3 +51,30 @@ def test_numbers_names_and_english_are_legible(text: str) -> None:
 
 def test_a_text_of_unknown_signs_is_not_legible() -> None:
     assert not legible("🎉 🎉", lambda text: ["[UNK]"] * len(text.split()), unknown="[UNK]")
+
+
+ENGLISH = "judge: The answer names a period of 14 days where the policy of the shop says 30 days."
+
+
+def _pieces(text: str) -> list[str]:
+    """English words whole, all others in pieces of three letters, as a model of English has them."""
+    known = set(f"where is my parcel today {ENGLISH}".replace(".", "").replace(":", "").split())
+    return [
+        piece
+        for word in text.split()
+        for piece in ([word] if word in known or len(word) <= 3 else [*re.findall(".{1,3}", word)])
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["Wo ist meine Bestellung geblieben", "注文した荷物はどこですか", "订单 在哪里", "Где посылка"],
+)
+def test_english_reasons_and_errors_do_not_make_another_language_legible(asked: str) -> None:
+    """They are below what was asked in every text, and longer."""
+    assert not legible(f"{asked}\n{ENGLISH}", _pieces, unknown="[UNK]")
+
+
+def test_names_in_an_error_do_not_make_english_illegible() -> None:
+    error = "JSONDecodeError UnprocessableEntityError RateLimitExceededException at xyzzyHandler"
+    assert legible(f"where is my parcel today\n{ENGLISH}\n{error}", _pieces, unknown="[UNK]")

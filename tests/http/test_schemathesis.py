@@ -23,6 +23,7 @@ from services.http.app import Remembering, create_capture_app
 from services.http.idempotency import Idempotency
 from services.key_ring import KeyRing
 from services.keys import KeyRecord, drawn
+from services.pattern_changes import NotThere, PatternChange
 from services.redaction import Unredacted
 from services.settings import Settings
 from services.stream.port import Message
@@ -67,6 +68,22 @@ class Memory:
         return bytes(32)
 
 
+class NoPatterns:
+    """A store in which no pattern was ever made."""
+
+    async def merge(self, project: str, into: str, *_: Any, **__: Any) -> PatternChange:
+        raise NotThere(into)
+
+    async def split(self, project: str, pattern_id: str, *_: Any, **__: Any) -> PatternChange:
+        raise NotThere(pattern_id)
+
+    async def undo(self, project: str, change_id: str, **_: Any) -> PatternChange:
+        raise NotThere(change_id)
+
+    async def history(self, project: str | None, *, limit: int) -> Sequence[PatternChange]:
+        return []
+
+
 def make() -> tuple[Any, str]:
     """The application, and a key that may do everything."""
     memory = Memory()
@@ -88,6 +105,7 @@ def make() -> tuple[Any, str]:
             keys=memory,
             ring=ring,
             idempotency=Idempotency(memory, memory.get_or_make, clock_ms=lambda: 0),
+            changes=NoPatterns(),
         ),
     )
     return app, key

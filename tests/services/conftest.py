@@ -5,121 +5,104 @@ stores keep them is what `tests/contract/store/` asks.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
+from sqlalchemy import create_engine
 
 from capture.events import SEVERITIES, FailingSignal, Failure, Fault, Severity
 from capture.trace import Trace
-from dedup.assign import Decided, KnownFingerprint
-from dedup.embedding import HASHING_MODEL, load_model
+from dedup.encoders.hashing import HashingEncoder
 from dedup.events import Assigned, Assignment
 from grade.events import Grade, Graded
 from grade.weight import grade
 from promote.case import Case
 from promote.rules import raised
-from services.deduper import StoredPattern
+from services.encoders import Encoders
+from services.errors import Halted, Unavailable
 from services.grader import Graduate
+from services.index_files import IndexFiles
+from services.indexes import Indexes
+from services.pattern_store import PatternReader, PatternWriter
 from services.policy import Policies, Policy, PolicyChange
 from services.promoter import Promotion
+from services.store.open import Store
+from services.store.patterns import Patterns
+from services.store.tables import metadata
 
 
-class _ProjectPatterns(msgspec.Struct):
-    decisions: dict[str, Assignment] = {}
-    fingerprints: dict[str, KnownFingerprint] = {}
-    patterns: dict[str, list[StoredPattern]] = {}
-    counts: dict[str, int] = {}
+class WatchedPatterns:
+    """The real store's patterns; knows who took the lock, and can fail before it commits."""
 
-
-class PatternStoreDouble:
-    """A `PatternStore`: what `keep` is given counts once the lock is left without an error."""
-
-    def __init__(self) -> None:
-        self.projects: dict[str, _ProjectPatterns] = {}
+    def __init__(self, patterns: Patterns) -> None:
+        self._patterns = patterns
         self.locks: list[str] = []
-        self.kept: list[Decided] = []
-        self.fail_after_keep: Exception | None = None
         self.faults: dict[tuple[str, str], Fault] = {}
+        self.fail_after_keep: Exception | None = None
+        self.before_lock: Callable[[], Awaitable[None]] | None = None
 
     async def change_faults(self, project: str, faults: Mapping[str, Fault]) -> None:
         self.faults.update({(project, event_id): fault for event_id, fault in faults.items()})
+        await self._patterns.change_faults(project, faults)
+
+    def reading(self, project: str) -> AbstractAsyncContextManager[PatternReader]:
+        return self._patterns.reading(project)
 
     @contextlib.asynccontextmanager
-    async def reading(self, project: str) -> AsyncIterator["PatternTransaction"]:
-        yield PatternTransaction(self.projects.get(project, _ProjectPatterns()))
-
-    @contextlib.asynccontextmanager
-    async def locked(self, project: str) -> AsyncIterator["PatternTransaction"]:
+    async def locked(self, project: str) -> AsyncIterator[PatternWriter]:
+        if self.before_lock is not None:
+            hook, self.before_lock = self.before_lock, None
+            await hook()
         self.locks.append(project)
-        transaction = PatternTransaction(self.projects.setdefault(project, _ProjectPatterns()))
-        yield transaction
-        if self.fail_after_keep is not None:
-            error, self.fail_after_keep = self.fail_after_keep, None
-            raise error
-        transaction.commit()
-        self.kept.extend(transaction.decided)
+        async with self._patterns.locked(project) as store:
+            yield store
+            if self.fail_after_keep is not None:
+                error, self.fail_after_keep = self.fail_after_keep, None
+                raise error
 
 
-class PatternTransaction:
-    """A `PatternWriter` on one project."""
+class HashingEmbedder:
+    """The hashing encoder in this process; texts that hold `unembeddable` are answered in words.
 
-    def __init__(self, rows: _ProjectPatterns) -> None:
-        self.rows = rows
-        self.decided: list[Decided] = []
+    `missing` is what it says when it is asked to load, if its model is not there.
+    """
 
-    async def decisions(self, event_ids: Sequence[str]) -> Mapping[str, Assignment]:
-        return {one: self.rows.decisions[one] for one in event_ids if one in self.rows.decisions}
-
-    async def fingerprints(self, fingerprints: Sequence[str]) -> Mapping[str, KnownFingerprint]:
-        known = self.rows.fingerprints
-        return {one: known[one] for one in fingerprints if one in known}
-
-    async def patterns_after(self, space: str, seq: int) -> Sequence[StoredPattern]:
-        return [one for one in self.rows.patterns.get(space, []) if one.seq > seq]
-
-    async def keep(self, decided: Sequence[Decided]) -> None:
-        ids = [one.candidate.event_id for one in decided]
-        assert len(set(ids)) == len(ids), "an event was decided twice in one batch"
-        assert not self.rows.decisions.keys() & set(ids), "an event was decided again"
-        self.decided.extend(decided)
-
-    def commit(self) -> None:
-        for one in self.decided:
-            made = one.assignment
-            self.rows.decisions[one.candidate.event_id] = made
-            known = KnownFingerprint(made.pattern_id, made.distance)
-            self.rows.fingerprints.setdefault(made.fingerprint, known)
-            self.rows.counts[made.pattern_id] = self.rows.counts.get(made.pattern_id, 0) + 1
-            if one.vector is not None:
-                rows = self.rows.patterns.setdefault(made.embedding_space, [])
-                vector = one.vector.astype("<f4").tobytes()
-                rows.append(StoredPattern(len(rows) + 1, made.pattern_id, vector))
-
-
-class EmbedderDouble:
-    """An `Embedder` of the hashing model; texts that hold `unembeddable` are answered in words."""
-
-    space = "hashing/1"
-
-    def __init__(self) -> None:
-        self.model = load_model(HASHING_MODEL, threads=1)
+    def __init__(self, encoder: str = HashingEncoder.identity) -> None:
+        self.encoder = encoder
         self.asked: list[str] = []
+        self.calls = 0
         self.waits = 0
+        self.closed = 0
+        self.missing: str | None = None
+        self.away: str | None = None
+
+    def start(self) -> None:
+        pass
 
     async def ready(self) -> None:
         self.waits += 1
+        if self.missing is not None:
+            raise Halted(self.missing)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
+        if self.away is not None:
+            raise Unavailable(self.away)
+        self.calls += 1
         self.asked.extend(texts)
-        vectors = self.model.encode(texts)
+        vectors = HashingEncoder().encode(texts)
         return [
             "no vector for this one" if "unembeddable" in text else vector
             for text, vector in zip(texts, vectors, strict=True)
         ]
+
+    async def close(self) -> None:
+        self.closed += 1
 
 
 class GradeStoreDouble:
@@ -188,16 +171,54 @@ class PolicyStoreDouble:
         raise NotImplementedError
 
 
-@pytest.fixture
-def pattern_store() -> PatternStoreDouble:
-    """A store without patterns."""
-    return PatternStoreDouble()
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every table, to be copied: making it takes two seconds."""
+    file = tmp_path_factory.mktemp("store") / "store.db"
+    engine = create_engine(f"sqlite:///{file}")
+    metadata.create_all(engine)
+    engine.dispose()
+    return file
 
 
 @pytest.fixture
-def embedder() -> EmbedderDouble:
-    """An embedder that is there at once."""
-    return EmbedderDouble()
+async def store(tmp_path: Path, empty_store: Path) -> AsyncIterator[Store]:
+    """An empty SQLite store."""
+    file = tmp_path / "store.db"
+    shutil.copy(empty_store, file)
+    opened = Store(f"sqlite:///{file}")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def patterns(store: Store) -> WatchedPatterns:
+    """The store's patterns, watched."""
+    return WatchedPatterns(store.patterns)
+
+
+@pytest.fixture
+def embedder() -> HashingEmbedder:
+    """The configured embedder, loaded."""
+    return HashingEmbedder()
+
+
+@pytest.fixture
+def other_embedders() -> dict[str, HashingEmbedder]:
+    """Embedders beside the configured one, by the identity of their encoder."""
+    return {}
+
+
+@pytest.fixture
+def encoders(embedder: HashingEmbedder, other_embedders: dict[str, HashingEmbedder]) -> Encoders:
+    """The configured encoder and the others."""
+    return Encoders(embedder, lambda identity: other_embedders[identity])
+
+
+@pytest.fixture
+def indexes(tmp_path: Path) -> Indexes:
+    """Indexes with files in a folder of the test."""
+    return Indexes(IndexFiles(tmp_path / "indexes"))
 
 
 @pytest.fixture

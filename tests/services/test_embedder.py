@@ -1,5 +1,6 @@
 """What the embedding worker promises whichever model is in it; hashing is loaded in an instant."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,17 +14,20 @@ import numpy as np
 import psutil
 import pytest
 
-from dedup.embedding import HASHING_MODEL
+from dedup.encoders.hashing import HashingEncoder
+from dedup.encoders.identity import HASHING_MODEL, EncoderSpec
 from services import embedder as embedder_module
+from services import embedding_worker
 from services.embedder import WorkerEmbedder
 from services.errors import Halted, Unavailable
 
 FAULTS = Path(__file__).parent / "worker_faults"
+HASHING = EncoderSpec(HASHING_MODEL)
 
 
 @pytest.fixture
 async def worker() -> AsyncIterator[WorkerEmbedder]:
-    embedder = WorkerEmbedder(HASHING_MODEL, threads=1)
+    embedder = WorkerEmbedder(HASHING, models=Path("none"), threads=1)
     yield embedder
     await embedder.close()
 
@@ -34,7 +38,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FAULTS)
     import deadly_encoding  # noqa: PLC0415 - the path is set above, and spawned workers get it
 
-    monkeypatch.setattr(embedder_module, "_encode", deadly_encoding.encode)
+    monkeypatch.setattr(embedding_worker, "encode", deadly_encoding.encode)
     return deadly_encoding
 
 
@@ -67,23 +71,23 @@ async def test_every_text_gets_its_vector_from_another_process(worker: WorkerEmb
     assert one.dtype == np.float32
     assert np.array_equal(one, again)
     assert not np.array_equal(one, two)
-    assert worker.space.startswith("hashing-256/")
+    assert worker.encoder == HashingEncoder.identity
     assert _process_of(worker) != os.getpid()
 
 
-async def test_the_space_is_not_guessed_before_the_model_is_loaded(
+async def test_the_encoder_is_not_guessed_before_the_model_is_loaded(
     worker: WorkerEmbedder,
 ) -> None:
     with pytest.raises(Unavailable):
-        _ = worker.space
+        _ = worker.encoder
 
 
 async def test_a_worker_that_is_killed_is_started_again(worker: WorkerEmbedder) -> None:
-    before = _vectors(await worker.embed(["a text"]))
+    assert _vectors(await worker.embed(["a text"]))
     killed = _process_of(worker)
     os.kill(killed, signal.SIGKILL)
-    after = _vectors(await worker.embed(["a text"]))
-    assert np.array_equal(before[0], after[0])
+    (after,) = _vectors(await worker.embed(["another"]))
+    assert np.array_equal(after, HashingEncoder().encode(["another"])[0])
     assert _process_of(worker) != killed
 
 
@@ -121,7 +125,7 @@ async def test_a_model_that_cannot_be_used_halts_with_what_to_do(
     worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting would not help: nothing about it will change by itself."""
-    monkeypatch.setattr(embedder_module, "_load", deadly.refuse)
+    monkeypatch.setattr(embedding_worker, "load", deadly.refuse)
     for _ in range(2):
         with pytest.raises(Halted, match=r"cannot be loaded with 1 threads\. Choose another"):
             await worker.ready()
@@ -132,7 +136,7 @@ async def test_a_model_that_cannot_be_loaded_a_second_time_halts_and_stays_halte
 ) -> None:
     """A worker without a model must not make a dead letter of every failure that comes."""
     await worker.ready()
-    monkeypatch.setattr(embedder_module, "_load", deadly.refuse)
+    monkeypatch.setattr(embedding_worker, "load", deadly.refuse)
     os.kill(_process_of(worker), signal.SIGKILL)
     for _ in range(2):
         with pytest.raises(Halted, match="cannot be loaded"):
@@ -147,13 +151,58 @@ async def test_a_worker_without_memory_never_takes_this_process_with_it(
     assert isinstance(good, np.ndarray)
     assert isinstance(bad, str)
     await worker.close()
-    monkeypatch.setattr(embedder_module, "_load", deadly.run_out_of_memory)
+    monkeypatch.setattr(embedding_worker, "load", deadly.run_out_of_memory)
     with pytest.raises(Unavailable, match="could not be loaded: MemoryError"):
         await worker.ready()
 
 
+async def test_a_worker_that_is_started_again_must_have_the_very_same_encoder(
+    worker: WorkerEmbedder, deadly: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may have been compiled meanwhile: what runs stays in its space until it is restarted."""
+    await worker.ready()
+    asked: list[EncoderSpec] = []
+
+    def submitted(function, *arguments):
+        asked.extend(one for one in arguments if isinstance(one, EncoderSpec))
+        return submit(function, *arguments)
+
+    submit = worker._process.submit
+    monkeypatch.setattr(worker._process, "submit", submitted)
+    os.kill(_process_of(worker), signal.SIGKILL)
+    assert _vectors(await worker.embed(["a text"]))
+    assert {one.identity for one in asked} == {HashingEncoder.identity}
+
+
+async def test_what_was_embedded_lately_is_not_embedded_again(worker: WorkerEmbedder) -> None:
+    """Ten thousand failures with the same text cost one embedding."""
+    (first,) = _vectors(await worker.embed(["a text"]))
+    os.kill(_process_of(worker), signal.SIGSTOP)
+    remembered = _vectors(await worker.embed(["a text"] * 10_000))
+    assert all(np.array_equal(one, first) for one in remembered)
+
+
+async def test_texts_of_many_callers_come_back_to_whom_they_belong(worker: WorkerEmbedder) -> None:
+    asked = [[f"text {n} of caller {caller}" for n in range(caller)] for caller in range(40)]
+    answers = await asyncio.gather(*(worker.embed(texts) for texts in asked))
+    for texts, answer in zip(asked, answers, strict=True):
+        assert np.array_equal(np.array(answer).reshape(-1, 256), HashingEncoder().encode(texts)), (
+            texts
+        )
+
+
+async def test_closing_tells_those_who_wait(worker: WorkerEmbedder, deadly: ModuleType) -> None:
+    await worker.ready()
+    waiting = asyncio.create_task(worker.embed(["sleepy"]))
+    while not worker._gathering._wanted:  # noqa: ASYNC110 - nothing else tells
+        await asyncio.sleep(0)
+    await worker.close()
+    with pytest.raises(Unavailable, match="stopped"):
+        await waiting
+
+
 async def test_a_worker_that_was_never_started_closes_quietly() -> None:
-    await WorkerEmbedder(HASHING_MODEL, threads=1).close()
+    await WorkerEmbedder(HASHING, models=Path("none"), threads=1).close()
 
 
 async def test_closing_stops_the_worker_at_once(worker: WorkerEmbedder) -> None:
@@ -165,10 +214,12 @@ async def test_closing_stops_the_worker_at_once(worker: WorkerEmbedder) -> None:
 
 PARENT = """
 import asyncio, time
+from pathlib import Path
+from dedup.encoders.identity import EncoderSpec
 from services.embedder import WorkerEmbedder
 
 async def main():
-    worker = WorkerEmbedder("hashing", threads=1)
+    worker = WorkerEmbedder(EncoderSpec("hashing"), models=Path("none"), threads=1)
     await worker.ready()
     print(*worker._process._pool._processes, flush=True)
     time.sleep(60)
@@ -195,7 +246,8 @@ def test_the_serving_process_never_imports_a_model_library() -> None:
     """It is seconds and hundreds of megabytes: it belongs to the worker."""
     code = (
         "import sys, services.up, services.wiring\n"
-        "heavy = {'torch', 'transformers', 'sentence_transformers', 'hdbscan', 'sklearn'}\n"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'hdbscan', 'sklearn', "
+        "'onnx', 'onnxruntime'}\n"
         "found = heavy & set(sys.modules)\n"
         "sys.exit(str(found) if found else 0)"
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ import pytest
 
 from services.store.open import Store
 from services.store.schema import upgrade
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `recording`
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

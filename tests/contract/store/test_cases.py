@@ -15,6 +15,7 @@ from capture.trace import Step
 from dedup.assign import Candidate, Decided
 from dedup.events import Assignment
 from promote.case import Case, CaseSignal, Provenance
+from services.pattern_store import Kept
 from services.promoter import Promotion
 from services.store.open import Store
 
@@ -75,7 +76,8 @@ async def outage(store: Store, at: At, pattern: str, event: str) -> None:
     )
     one = Candidate("shop", event, f"t-{event}", at(0), "text", event, "infrastructure")
     async with store.patterns.locked("shop") as writer:
-        await writer.keep([Decided(one, assignment, np.ones(2, dtype=np.float32))])
+        new = Decided(one, assignment, np.ones(2, dtype=np.float32))
+        await writer.keep(Kept(space="s", decided=[new]))
 
 
 async def test_a_pattern_that_began_with_an_outage_gets_the_case_of_the_first_that_is_none(

@@ -1,61 +1,30 @@
-"""`services.deduper.PatternStore`."""
+"""`services.pattern_store.PatternStore`: decisions under the project's lock."""
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 import pytest
+from recording import SPACE, candidate, first, joins, keep
 
-from dedup.assign import Candidate, Decided, KnownFingerprint, assign
-from dedup.events import Assignment
-from dedup.index import Index
-from services.deduper import PatternStore
+from dedup.assign import Candidate, KnownFingerprint, assign
+from dedup.centroid import Centroid
+from dedup.geometry import first_geometry
+from services.pattern_store import Embedded, Kept, PatternStore, StoredCentroid
 from services.store.open import Store
 
-SPACE = "hashing/4/1"
 At = Callable[[float], datetime]
 
 
-def candidate(
-    at: At, event: str, *, fingerprint: str | None = None, seconds: float = 0
-) -> Candidate:
-    return Candidate("shop", event, f"trace of {event}", at(seconds), event, fingerprint or event)
-
-
-def first(one: Candidate, vector: Sequence[float] = (1, 0), space: str = SPACE) -> Decided:
-    """A decision that makes the candidate the representative of pattern `p-<event>`."""
-    assignment = Assignment(
-        pattern_id=f"p-{one.event_id}",
-        decided_by="first",
-        distance=0.0,
-        fingerprint=one.fingerprint,
-        embedding_space=space,
-    )
-    return Decided(one, assignment, np.array(vector, dtype=np.float32))
-
-
-def joins(one: Candidate, pattern_id: str, distance: float = 0.125) -> Decided:
-    assignment = Assignment(
-        pattern_id=pattern_id,
-        decided_by="embedding",
-        distance=distance,
-        nearest_distance=distance,
-        fingerprint=one.fingerprint,
-        embedding_space=SPACE,
-    )
-    return Decided(one, assignment)
-
-
-async def keep(store: Store, *decided: Decided, project: str = "shop") -> None:
-    async with store.patterns.locked(project) as writer:
-        await writer.keep(decided)
+def centroid(*total: float, count: int = 1) -> tuple[str, Centroid]:
+    return "unknown|", Centroid(np.array(total, dtype=np.float32), count)
 
 
 async def test_a_decision_is_remembered_exactly(store: Store, at: At) -> None:
     new = first(candidate(at, "a"))
-    duplicate = joins(candidate(at, "b"), "p-a", 0.1 + 0.2)
+    duplicate = joins(candidate(at, "b"), "p-a", 0.1 + 0.2, grey=True)
     await keep(store, new, duplicate)
     expected = {"a": new.assignment, "b": duplicate.assignment}
     async with store.patterns.reading("shop") as reader:
@@ -64,31 +33,68 @@ async def test_a_decision_is_remembered_exactly(store: Store, at: At) -> None:
             "a": KnownFingerprint("p-a", 0.0),
             "b": KnownFingerprint("p-a", 0.1 + 0.2),
         }
+        assert await reader.decisions([]) == {}
+        assert await reader.fingerprints([]) == {}
     async with store.patterns.locked("shop") as writer:
         assert await writer.decisions(["b"]) == {"b": duplicate.assignment}
 
 
 async def test_projects_know_nothing_of_each_other(store: Store, at: At) -> None:
-    await keep(store, first(candidate(at, "a")))
+    await keep(store, first(candidate(at, "a")), centroids={"p-a": centroid(1, 0)})
     async with store.patterns.locked("bank") as writer:
         assert await writer.decisions(["a"]) == {}
         assert await writer.fingerprints(["a"]) == {}
-        assert await writer.patterns_after(SPACE, 0) == []
+        assert await writer.centroids(SPACE, ["p-a"]) == {}
+        assert await writer.centroids_after(SPACE, 0, limit=9) == []
+        assert await writer.embedded(SPACE, ["a"]) == {}
 
 
-async def test_patterns_are_numbered_from_one_in_each_space(store: Store, at: At) -> None:
-    await keep(store, first(candidate(at, "a"), (1, 0)), first(candidate(at, "b"), (0, 1)))
-    await keep(store, first(candidate(at, "c"), space="other"), first(candidate(at, "d"), (0.5, 2)))
+async def test_centroids_are_numbered_in_the_order_they_changed(store: Store, at: At) -> None:
+    await keep(
+        store,
+        first(candidate(at, "a")),
+        first(candidate(at, "b")),
+        centroids={"p-b": centroid(0, 1), "p-a": centroid(1, 0)},
+    )
+    await keep(store, first(candidate(at, "c")), centroids={"p-c": centroid(0.5, 2)})
+    moved = {"p-b": centroid(0, 2, count=2)}
+    await keep(store, joins(candidate(at, "d"), "p-b", vector=(0, 1)), centroids=moved)
     async with store.patterns.locked("shop") as writer:
-        patterns = await writer.patterns_after(SPACE, 0)
-        assert [(one.seq, one.pattern_id) for one in patterns] == [
-            (1, "p-a"),
-            (2, "p-b"),
-            (3, "p-d"),
+        found = await writer.centroids_after(SPACE, 0, limit=9)
+        assert [(one.seq, one.pattern_id, one.count) for one in found] == [
+            (2, "p-a", 1),
+            (3, "p-c", 1),
+            (4, "p-b", 2),
         ]
-        assert np.frombuffer(patterns[2].vector, "<f4").tolist() == [0.5, 2]
-        assert [one.seq for one in await writer.patterns_after(SPACE, 2)] == [3]
-        assert [one.pattern_id for one in await writer.patterns_after("other", 0)] == ["p-c"]
+        assert np.frombuffer(found[1].total, "<f4").tolist() == [0.5, 2]
+        assert [one.seq for one in await writer.centroids_after(SPACE, 2, limit=1)] == [3]
+        assert await writer.centroids_after(SPACE, 4, limit=9) == []
+        exact = await writer.centroids(SPACE, ["p-b", "p-c", "nothing"])
+        assert set(exact) == {"p-b", "p-c"}
+        guard, middle = exact["p-b"]
+        assert (guard, middle.count, middle.total.tolist()) == ("unknown|", 2, [0, 2])
+        assert middle.total.dtype == np.float32
+
+
+async def test_each_space_numbers_for_itself(store: Store, at: At) -> None:
+    await keep(store, first(candidate(at, "a")), centroids={"p-a": centroid(1, 0)})
+    await keep(store, centroids={"p-a": centroid(0, 0, 1)}, space="other")
+    async with store.patterns.reading("shop") as reader:
+        (other,) = await reader.centroids_after("other", 0, limit=9)
+        assert (other.seq, np.frombuffer(other.total, "<f4").tolist()) == (1, [0, 0, 1])
+        (here,) = await reader.centroids_after(SPACE, 0, limit=9)
+        assert here == StoredCentroid(1, "p-a", "unknown|", np.array([1, 0], "<f4").tobytes(), 1)
+
+
+async def test_a_pattern_that_is_gone_is_told_to_the_index_and_to_nobody_else(
+    store: Store, at: At
+) -> None:
+    await keep(store, first(candidate(at, "a")), centroids={"p-a": centroid(1, 0)})
+    await keep(store, centroids={"p-a": centroid(1, 0, count=0)})
+    async with store.patterns.reading("shop") as reader:
+        assert await reader.centroids(SPACE, ["p-a"]) == {}
+        (gone,) = await reader.centroids_after(SPACE, 1, limit=9)
+        assert (gone.seq, gone.pattern_id, gone.count) == (2, "p-a", 0)
 
 
 async def test_an_event_that_is_decided_twice_counts_once(store: Store, at: At) -> None:
@@ -111,13 +117,22 @@ async def test_a_pattern_counts_its_occurrences_and_knows_first_and_last(
     (pattern,) = await store.reader.patterns(project="shop", limit=10)
     assert pattern.occurrences == 3
     assert (pattern.first_failed_at, pattern.last_failed_at) == (at(10), at(90))
-    assert (pattern.text, pattern.embedding_space) == ("a", SPACE)
+    assert (pattern.text, pattern.embedding_space) == ("text a", SPACE)
 
 
 async def test_an_error_under_the_lock_takes_everything_back(store: Store, at: At) -> None:
+    one = first(candidate(at, "a"))
+
     async def fail() -> None:
         async with store.patterns.locked("shop") as writer:
-            await writer.keep([first(candidate(at, "a"))])
+            await writer.keep(
+                Kept(
+                    space=SPACE,
+                    decided=[one],
+                    centroids={"p-a": centroid(1, 0)},
+                    embedded=[Embedded("a", "text a", np.ones(2, dtype=np.float32))],
+                )
+            )
             assert await writer.decisions(["a"])
             message = "after keeping"
             raise ValueError(message)
@@ -126,7 +141,8 @@ async def test_an_error_under_the_lock_takes_everything_back(store: Store, at: A
         await fail()
     async with store.patterns.locked("shop") as writer:
         assert await writer.decisions(["a"]) == {}
-        assert await writer.patterns_after(SPACE, 0) == []
+        assert await writer.centroids_after(SPACE, 0, limit=9) == []
+        assert await writer.embedded(SPACE, ["a"]) == {}
     assert await store.reader.patterns(project=None, limit=10) == []
 
 
@@ -137,9 +153,9 @@ async def test_being_cancelled_under_the_lock_takes_everything_back_and_frees_th
 
     async def hold() -> None:
         async with store.patterns.locked("shop") as writer:
-            await writer.keep([first(candidate(at, "a"))])
+            await writer.keep(Kept(space=SPACE, decided=[first(candidate(at, "a"))]))
             kept.set()
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
     task = asyncio.create_task(hold())
     await kept.wait()
@@ -161,7 +177,7 @@ async def test_the_lock_has_one_holder_over_all_handles(
             inside += 1
             assert inside == 1
             await writer.decisions(["a"])
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
             assert inside == 1
             inside -= 1
 
@@ -175,29 +191,37 @@ async def test_reading_never_waits_for_the_lock(
 ) -> None:
     other = another_store()
     async with asyncio.timeout(5), store.patterns.locked("shop") as writer:
-        await writer.keep([first(candidate(at, "a"))])
+        await writer.keep(Kept(space=SPACE, decided=[first(candidate(at, "a"))]))
         async with other.patterns.reading("shop") as reader:
             assert await reader.decisions(["a"]) == {}, "not committed yet"
 
 
 async def decide(
-    patterns: PatternStore, index: Index, candidates: Sequence[Candidate], vectors: np.ndarray
+    patterns: PatternStore,
+    seen: dict[str, StoredCentroid],
+    candidates: Sequence[Candidate],
+    vectors: Mapping[str, np.ndarray],
 ) -> None:
-    """What the deduper does: catch up under the lock, decide, keep."""
+    """What the deduper does: catch up under the lock, decide, keep. Every pattern is near."""
     async with patterns.locked("shop") as writer:
         decided = await writer.decisions([one.event_id for one in candidates])
-        for stored in await writer.patterns_after(SPACE, index.seq):
-            index.add(stored.seq, stored.pattern_id, np.frombuffer(stored.vector, "<f4"))
-        new = assign(
+        last = max((one.seq for one in seen.values()), default=0)
+        for stored in await writer.centroids_after(SPACE, last, limit=1000):
+            seen[stored.pattern_id] = stored
+        names = [one.fingerprint for one in candidates]
+        batch = assign(
             [one for one in candidates if one.event_id not in decided],
-            known=await writer.fingerprints([one.fingerprint for one in candidates]),
-            vectors={one.fingerprint: vectors[int(one.fingerprint)] for one in candidates},
-            index=index,
+            known=await writer.fingerprints(names),
+            vectors=vectors,
+            near={name: list(seen) for name in names},
+            centroids=await writer.centroids(SPACE, list(seen)),
+            geometry=first_geometry(16),
             distance=0.05,
+            band=0.0,
             space=SPACE,
         )
         await asyncio.sleep(0)
-        await writer.keep(new)
+        await writer.keep(Kept(space=SPACE, decided=batch.decided, centroids=batch.centroids))
 
 
 async def test_two_workers_on_the_same_failures_make_no_twins(
@@ -207,14 +231,16 @@ async def test_two_workers_on_the_same_failures_make_no_twins(
     rng = random.Random(7)
     centres = np.random.default_rng(7).normal(size=(25, 16))
     near = np.repeat(centres, 4, axis=0) + np.random.default_rng(8).normal(size=(100, 16)) * 0.01
-    vectors = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    units = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
+    vectors = {str(number): unit for number, unit in enumerate(units)}
     candidates = [candidate(at, f"e{n}", fingerprint=str(n % 100)) for n in range(300)]
     handles = another_store(), another_store()
 
     async def work(store: Store) -> None:
-        index, mine = Index(), rng.sample(candidates, k=len(candidates))
+        seen: dict[str, StoredCentroid] = {}
+        mine = rng.sample(candidates, k=len(candidates))
         for start in range(0, len(mine), 5):
-            await decide(store.patterns, index, mine[start : start + 5], vectors)
+            await decide(store.patterns, seen, mine[start : start + 5], vectors)
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(work(handles[worker % 2]) for worker in range(4)))
@@ -224,8 +250,10 @@ async def test_two_workers_on_the_same_failures_make_no_twins(
     assert sum(one.occurrences for one in patterns) == len(members) == 300
     assert len({one.trace_id for one in members}) == 300
     async with handles[1].patterns.locked("shop") as writer:
-        seqs = [one.seq for one in await writer.patterns_after(SPACE, 0)]
-    assert seqs == list(range(1, 26))
+        found = await writer.centroids_after(SPACE, 0, limit=1000)
+    assert len({one.pattern_id for one in found}) == 25
+    assert sum(one.count for one in found) == 100, "every distinct text is in one centroid"
+    assert [one.seq for one in found] == sorted({one.seq for one in found})
 
 
 async def test_text_that_a_database_cannot_hold_is_kept_as_far_as_it_can(
@@ -235,3 +263,19 @@ async def test_text_that_a_database_cannot_hold_is_kept_as_far_as_it_can(
     await keep(store, first(odd))
     (pattern,) = await store.reader.patterns(project="shop", limit=1)
     assert pattern.text == "null \ufffd and half ? of a pair"
+    (embedded,) = await store.embeddings.after("shop", SPACE, 0, limit=9)
+    assert embedded.text == pattern.text
+
+
+async def test_a_batch_of_ten_thousand_is_kept_and_found(store: Store, at: At) -> None:
+    """More names than fit into one statement's parameters anywhere."""
+    decided = [first(candidate(at, "0"))]
+    decided += [joins(candidate(at, str(n)), "p-0", vector=(1, 0)) for n in range(1, 10_000)]
+    await keep(store, *decided, centroids={"p-0": centroid(10_000, 0, count=10_000)})
+    (pattern,) = await store.reader.patterns(project="shop", limit=1)
+    assert pattern.occurrences == 10_000
+    async with store.patterns.reading("shop") as reader:
+        names = [str(n) for n in range(10_000)]
+        assert len(await reader.decisions(names)) == 10_000
+        assert len(await reader.fingerprints(names)) == 10_000
+        assert len(await reader.embedded(SPACE, names)) == 10_000

@@ -10,6 +10,7 @@ from dedup.assign import Candidate, Decided
 from dedup.events import Assignment
 from promote.case import Case, CaseSet, Provenance
 from services.archive import ArchivedPiece, Settled, Verdict
+from services.pattern_store import Kept
 from services.promoter import Promotion
 from services.reading import Member, Totals
 from services.store.open import Store
@@ -76,7 +77,7 @@ async def decide(
             one = Candidate(
                 project, event, f"t-{event}", at(number), f"text of {event}", event, fault
             )
-            await writer.keep([Decided(one, assignment, vector)])
+            await writer.keep(Kept(space="s", decided=[Decided(one, assignment, vector)]))
 
 
 async def test_an_empty_store_has_nothing(store: Store) -> None:
@@ -222,6 +223,7 @@ async def test_members_come_in_the_order_they_were_decided(store: Store, at: At)
     assert [one.trace_id for one in everyone] == ["t-c", "t-a", "t-b", "t-d"]
     assert everyone[2] == Member(
         project="shop",
+        event_id="b",
         trace_id="t-b",
         pattern_id="p",
         distance=0.25,

@@ -3,16 +3,19 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from dedup.embedding import ModelRefused
-from services import embedder
+from dedup.encoders.identity import EncoderSpec
+from dedup.encoders.port import ModelRefused
+from services import embedding_worker
 
-_encode = embedder._encode
+_encode = embedding_worker.encode
 
 
-def encode(texts: list[str]) -> np.ndarray:
+def encode(texts: Sequence[str]) -> np.ndarray:
     """As the real one, but some words kill the worker, hang it, or give nonsense."""
     whole = " ".join(texts)
     if "poison" in whole:
@@ -30,12 +33,14 @@ def encode(texts: list[str]) -> np.ndarray:
     return vectors
 
 
-def run_out_of_memory(name: str, threads: int) -> str:
+def run_out_of_memory(spec: EncoderSpec, models: Path, threads: int) -> str:
     """Stands in for loading a model on a machine that is too small at the moment."""
     raise MemoryError
 
 
-def refuse(name: str, threads: int) -> str:
+def refuse(spec: EncoderSpec, models: Path, threads: int) -> str:
     """Stands in for loading a model that cannot be used."""
-    message = f"embedding model {name!r} cannot be loaded with {threads} threads. Choose another."
+    message = (
+        f"embedding model {spec.model!r} cannot be loaded with {threads} threads. Choose another."
+    )
     raise ModelRefused(message)

@@ -1,0 +1,82 @@
+"""How raw vectors are compared in a project: seen from the centre of all its failures.
+
+Texts of one project have much in common, so much that the same similarity of raw vectors means "the
+same failure" in one project and "the same project" in another. What they have in common is their
+centre; less the centre, one distance serves (`docs/decisions/0020-centred-centroids.md`).
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from dedup.centroid import Centroid
+
+# The numbers below were chosen with `benchmarks/grouping.py`; the decision has the figures.
+_PRIOR_WEIGHT = 2.5
+"""The centre begins as the zero vector, with the weight of so many texts. Without it a project's first
+failure would be its centre, and rewordings of it would lie all around it."""
+_GROWTH, _LATER_GROWTH, _LATER = 1.25, 2.0, 512
+"""The centre moves when there are 1.25 times as many texts as at its last move, from 512 on at twice
+as many. The first moves matter most: the raw vectors of one agent's sessions are as near to each
+other as rewordings elsewhere."""
+_LAST_MOVE = 10_000
+"""Texts beyond which the centre stays: it hardly moves any more, and every pattern is read for it."""
+
+
+class Geometry(msgspec.Struct, frozen=True):
+    """A centre (d,) float32 and an optional metric (d, d) float32. `number` rises with each change."""
+
+    number: int
+    centre: np.ndarray
+    metric: np.ndarray | None = None
+
+    def placed(self, raw: np.ndarray) -> np.ndarray:
+        """Raw vectors (n, d) as unit rows (n, d), float32: less the centre, through the metric.
+
+        A row that vanishes stays as it was.
+        """
+        moved = raw - self.centre
+        if self.metric is not None:
+            moved = moved @ self.metric
+        norms = np.linalg.norm(moved, axis=1, keepdims=True)
+        vanished = norms[:, 0] < 1e-6  # noqa: PLR2004 - float32's rounding
+        moved[vanished], norms[vanished] = raw[vanished], 1.0
+        unit: np.ndarray = (moved / norms).astype(np.float32)
+        return unit
+
+
+def first_geometry(dimension: int) -> Geometry:
+    """How vectors (dimension,) are compared before the centre has moved for the first time."""
+    return Geometry(0, np.zeros(dimension, dtype=np.float32))
+
+
+def next_move(texts: int) -> int | None:
+    """The number of distinct texts, above `texts`, at which the centre moves next; None: it stays."""
+    count = 1
+    while count <= texts:
+        growth = _GROWTH if count < _LATER else _LATER_GROWTH
+        count = max(count + 1, int(count * growth))
+    return count if count <= _LAST_MOVE else None
+
+
+def moved(current: Geometry, centroids: Iterable[Centroid]) -> Geometry:
+    """The geometry after `current`, its centre computed anew from all patterns of the project.
+
+    The centre is the sum of all distinct texts over 2.5 plus their number; but the largest pattern
+    weighs at most one text more than all others together. Else the centre of a project with one kind
+    of failure were in the middle of it, and it would fall apart. Patterns that are gone (of no text)
+    count for nothing. The order of the patterns matters only by rounding in float64.
+    """
+    total, texts = np.zeros(current.centre.shape[0], dtype=np.float64), 0
+    largest = Centroid(np.zeros_like(current.centre), 0)
+    for one in centroids:
+        total += one.total
+        texts += one.count
+        largest = max(largest, one, key=lambda pattern: pattern.count)
+    surplus = largest.count - (texts - largest.count + 1)
+    if surplus > 0:
+        total -= largest.total.astype(np.float64) * (surplus / largest.count)
+        texts -= surplus
+    centre = (total / (texts + _PRIOR_WEIGHT)).astype(np.float32)
+    return Geometry(current.number + 1, centre, current.metric)

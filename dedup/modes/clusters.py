@@ -1,0 +1,91 @@
+"""HDBSCAN over a sparse graph: Campello, Moulavi, Sander (2013), with hdbscan's own condensed tree.
+
+The minimum spanning tree of the mutual reachability is taken over the graph's edges alone; parts of
+the graph that no edge joins are joined at the largest distance there is, where they come apart first.
+"""
+
+import msgspec
+import numpy as np
+from hdbscan._hdbscan_linkage import label
+from hdbscan._hdbscan_tree import (
+    compute_stability,
+    condense_tree,
+    get_clusters,
+    outlier_scores,
+)
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
+from dedup.modes.graph import Graph
+
+DENSITY = 5
+"""A pattern's core distance is that to its so-manieth neighbour."""
+_LEAST = 1e-6  # float32's rounding; a weight of 0 would be no edge
+_APART = 2.0  # the largest cosine distance
+_SMALLEST, _LARGEST = 4, 20
+
+
+class Clusters(msgspec.Struct, frozen=True):
+    """What was found for each of n rows.
+
+    `labels` (n,) int64, from 0, -1 for none; `membership` (n,) float64, 0 to 1, how far inside its
+    cluster a row lies; `outlier` (n,) float64, 0 to 1, GLOSH of Campello et al. (2015).
+    """
+
+    labels: np.ndarray
+    membership: np.ndarray
+    outlier: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many clusters there are."""
+        return int(self.labels.max(initial=-1)) + 1
+
+
+def least_size(patterns: int) -> int:
+    """How many patterns make a mode: a quarter of the root of all, from 4 to 20."""
+    return min(_LARGEST, max(_SMALLEST, round(float(np.sqrt(patterns)) / 4)))
+
+
+def clusters(graph: Graph, least: int | None = None) -> Clusters:
+    """Density clusters of at least `least` rows. The same graph gives the same clusters."""
+    count = len(graph.near)
+    least = least_size(count) if least is None else least
+    if count <= least:
+        nothing = np.zeros(count)
+        return Clusters(np.full(count, -1, dtype=np.int64), nothing, nothing.copy())
+    tree = condense_tree(label(_spanning_tree(graph)), least)
+    labels, membership, _ = get_clusters(tree, compute_stability(tree))
+    outlier = np.zeros(count)
+    scores = np.nan_to_num(outlier_scores(tree))
+    outlier[: len(scores)] = np.clip(scores, 0.0, 1.0)
+    return Clusters(np.asarray(labels, dtype=np.int64), np.asarray(membership), outlier)
+
+
+def _spanning_tree(graph: Graph) -> np.ndarray:
+    """Edges (n - 1, 3): from, to, mutual reachability; the shortest first."""
+    count, k = graph.near.shape
+    core = graph.distances[:, min(DENSITY, k) - 1]
+    core = np.where(np.isfinite(core), core, np.float32(_APART))
+    rows, columns = np.repeat(np.arange(count), k), graph.near.ravel()
+    there = columns >= 0
+    rows, columns = rows[there], columns[there]
+    weights = np.maximum(graph.distances.ravel()[there], np.maximum(core[rows], core[columns]))
+    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+    _, first = np.unique(low * count + high, return_index=True)  # an edge that both ends have found
+    edges = coo_matrix(
+        (np.maximum(weights[first].astype(np.float64), _LEAST), (low[first], high[first])),
+        shape=(count, count),
+    ).tocsr()
+    tree = minimum_spanning_tree(edges).tocoo()
+    parts, part_of = connected_components(edges, directed=False)
+    joints = np.unique(part_of, return_index=True)[1] if parts > 1 else np.zeros(1, dtype=np.int64)
+    joined = np.stack(
+        [
+            np.concatenate([tree.row, joints[:-1]]),
+            np.concatenate([tree.col, joints[1:]]),
+            np.concatenate([tree.data, np.full(len(joints) - 1, _APART)]),
+        ],
+        axis=1,
+    ).astype(np.float64)
+    return joined[np.lexsort((joined[:, 1], joined[:, 0], joined[:, 2]))]

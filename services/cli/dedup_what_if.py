@@ -1,0 +1,143 @@
+"""`dedup what-if`: another distance on the project's own history."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from dedup.comparison import Grouping
+from services.cli.coverage import counts, shares
+from services.cli.drawing import check_picture, draw_what_if, terminal_what_if
+from services.cli.one_project import one_project
+from services.cli.opened import effective_settings, opened_store, run
+from services.cli.output import one_line, print_json, print_table
+from services.cli.problem import misused, note, refuse
+from services.cli.span import moment_before_now
+from services.what_if import Asked, Example, WhatIf, what_if
+
+_LARGEST_DISTANCE = 2
+
+
+def show_what_if(
+    project: str | None,
+    distance: float,
+    *,
+    since: str | None,
+    examples: int,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Print what another distance would do, and draw it."""
+    check_distance(distance, "--distance")
+    if plot is not None:
+        check_picture(plot)
+    answer = run(_asked(project, distance, moment_before_now(since), examples))
+    if plot is not None:
+        draw_what_if(answer, plot)
+        note(f"Drawn: {plot}")
+    if as_json:
+        print_json(answer)
+        return
+    print_what_if(answer)
+
+
+def check_distance(distance: float, name: str) -> None:
+    """Raise a `Problem` for what is no cosine distance."""
+    if not 0 <= distance <= _LARGEST_DISTANCE:
+        misused(
+            f"{name} {distance:g} is no distance.",
+            "Give a cosine distance from 0 (only the same text is the same failure) to 2.",
+        )
+
+
+async def _asked(
+    project: str | None, distance: float, since: datetime | None, examples: int
+) -> WhatIf:
+    async with opened_store(effective_settings()) as store:
+        name = await one_project(store, project)
+        _, policy = await store.policies.current(name)
+        answer = await what_if(
+            store.knob,
+            name,
+            Asked(distance=distance, since=since, examples=examples),
+            current=policy.dedup.distance,
+            adaptive=policy.dedup.adaptive is not None,
+        )
+    if answer is None:
+        nothing_to_replay(name)
+    if not answer.failures:
+        refuse(
+            f"No failure of {name} with a stored vector is that young.",
+            "Ask for a longer time with --since, or leave it out.",
+        )
+    return answer
+
+
+def nothing_to_replay(project: str) -> NoReturn:
+    """Raise the `Problem` of a project without stored vectors."""
+    refuse(
+        f"{project} has no stored failures to replay yet.",
+        "Vectors are kept from the first failure that this version decides about. Projects of an "
+        "older version get theirs by `evalratchet dedup reembed`.",
+    )
+
+
+def print_what_if(answer: WhatIf) -> None:
+    """Print the answer for people."""
+    since = f" since {answer.since:%Y-%m-%d %H:%M}Z" if answer.since is not None else ""
+    print(
+        f"What if the dedup distance of {answer.project} were {answer.distance:g} instead of "
+        f"{answer.current_distance:g}? {answer.failures:,} failures{since}, "
+        f"{answer.texts:,} distinct texts.\n"
+    )
+    rows = [
+        [name, today, then]
+        for (name, today), (_, then) in zip(
+            figures(answer.today), figures(answer.then), strict=True
+        )
+    ]
+    print_table(["", "today", f"at {answer.distance:g}"], rows, flexible="")
+    share = answer.moved_failures / max(1, answer.failures)
+    print(
+        f"\n{answer.unchanged:,} patterns stay exactly as they are. {answer.merging:,} patterns "
+        f"would be made of several of today's; {answer.splitting:,} of today's would split. "
+        f"{answer.moved_failures:,} failures ({share:.0%}) would be in another pattern."
+    )
+    _print_examples("Would become one pattern", answer.merges, answer.merging)
+    _print_examples("Would come apart", answer.splits, answer.splitting)
+    print(f"\n{terminal_what_if(answer)}")
+    for said in answer.notes:
+        print(f"\n{said}")
+
+
+def figures(one: Grouping) -> list[tuple[str, str]]:
+    """A grouping by name and value, as people read it."""
+    known = one.coverage
+    share = known.known_share
+    quantiles = one.occurrences
+    return [
+        ("patterns", f"{one.patterns:,}"),
+        ("bloat: patterns for each distinct text", f"{one.bloat:.2f}"),
+        ("failures of a pattern: median", f"{quantiles['0.5']:g}"),
+        ("  nine in ten have at most", f"{quantiles['0.9']:g}"),
+        ("  the largest has", f"{quantiles['1']:g}"),
+        ("patterns seen once", f"{known.seen_once:,}"),
+        (
+            "share of failures to come that is known",
+            "-" if share is None else f"{share:.0%}{shares(known.known_share_interval)}",
+        ),
+        ("patterns there are in all", counts(known)),
+    ]
+
+
+def _print_examples(title: str, examples: Sequence[Example], count: int) -> None:
+    if not examples:
+        return
+    print(f"\n{title} ({len(examples)} of {count:,}, most failures first):")
+    for number, one in enumerate(examples, start=1):
+        for place, part in enumerate(one.parts):
+            head = f"{number:>3}. " if place == 0 else "     "
+            seen = f"{part.failures:,} failure{'' if part.failures == 1 else 's'}"
+            print(f"{head}{part.pattern_id}  {seen:>14}  {one_line(part.text)}")
+        if one.more:
+            print(f"     and {one.more:,} more")

@@ -1,0 +1,51 @@
+"""One answer at a time: a key on a terminal, a line from a pipe."""
+
+import sys
+import termios
+import tty
+from collections.abc import Mapping
+from typing import TypeVar
+
+from services.cli.problem import note
+
+T = TypeVar("T")
+
+_END = frozenset({"", "\x03", "\x04"})  # the end of input, Ctrl-C, Ctrl-D
+
+
+def chosen(keys: Mapping[str, T], prompt: str, *, at_end: T) -> T:
+    """The choice of the next key that is one of these; of a line its first letter counts.
+
+    The end of the input, Ctrl-C and Ctrl-D are `at_end`.
+    """
+    if not sys.stdin.isatty():
+        return _from_line(keys, at_end)
+    print(prompt, end=" ", flush=True)
+    while True:
+        try:
+            pressed = _pressed().lower()
+        except KeyboardInterrupt:
+            pressed = ""
+        if pressed in _END or pressed in keys:
+            print("" if pressed in _END else pressed)
+            return at_end if pressed in _END else keys[pressed]
+
+
+def _from_line(keys: Mapping[str, T], at_end: T) -> T:
+    while line := sys.stdin.readline():
+        letter = line.strip()[:1].lower()
+        if letter in keys:
+            return keys[letter]
+        note(f"{line.strip()!r} is none of {', '.join(keys)}.")
+    return at_end
+
+
+def _pressed() -> str:
+    """The next key, without waiting for Enter."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor)
+        return sys.stdin.read(1)
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

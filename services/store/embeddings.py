@@ -1,0 +1,143 @@
+"""Embedded texts: what is never embedded twice, and what what-if, labels and modes are made from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select
+
+from services.pattern_store import Embedded, StoredEmbedding, Sum
+from services.store.database import Database
+from services.store.pattern_tables import embedding, embedding_sum, pattern, pattern_fingerprint
+from services.store.upsert import merging
+
+_NAMES_A_QUERY = 5_000  # PostgreSQL takes 32,767 parameters, SQLite as many
+_put_sum = merging(embedding_sum, texts="excluded.texts", total="excluded.total")
+
+
+class Embeddings:
+    """`services.pattern_store.Embeddings`."""
+
+    def __init__(self, database: Database) -> None:
+        """Read embeddings from `database`."""
+        self._database = database
+
+    async def after(
+        self, project: str, space: str, seq: int, *, limit: int
+    ) -> Sequence[StoredEmbedding]:
+        """A space's texts with a higher `seq`, in order. Raises `Unavailable`."""
+        asked = (
+            select(embedding, pattern.c.root)
+            .select_from(
+                embedding.outerjoin(
+                    pattern_fingerprint,
+                    (pattern_fingerprint.c.project == embedding.c.project)
+                    & (pattern_fingerprint.c.fingerprint == embedding.c.fingerprint),
+                ).outerjoin(
+                    pattern,
+                    (pattern.c.project == pattern_fingerprint.c.project)
+                    & (pattern.c.pattern_id == pattern_fingerprint.c.pattern_id),
+                )
+            )
+            .where(
+                embedding.c.project == project, embedding.c.space == space, embedding.c.seq > seq
+            )
+            .order_by(embedding.c.seq)
+            .limit(limit)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(asked).all())
+        return [
+            StoredEmbedding(
+                seq=row.seq,
+                fingerprint=row.fingerprint,
+                text=row.text,
+                guard=row.guard,
+                vector=from_half(row.vector),
+                pattern_id=row.root,
+            )
+            for row in rows
+        ]
+
+
+def from_half(kept: bytes) -> np.ndarray:
+    """A kept vector (d,) as float32."""
+    return np.frombuffer(kept, "<f2").astype(np.float32)
+
+
+def vectors_of(
+    connection: Connection, project: str, space: str, fingerprints: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Raw vectors (d,), float32, by fingerprint, as far as they are there."""
+    found: dict[str, np.ndarray] = {}
+    for start in range(0, len(fingerprints), _NAMES_A_QUERY):
+        asked = select(embedding.c.fingerprint, embedding.c.vector).where(
+            embedding.c.project == project,
+            embedding.c.space == space,
+            embedding.c.fingerprint.in_(fingerprints[start : start + _NAMES_A_QUERY]),
+        )
+        found |= {row.fingerprint: from_half(row.vector) for row in connection.execute(asked).all()}
+    return found
+
+
+def add(
+    connection: Connection,
+    project: str,
+    space: str,
+    embedded: Sequence[Embedded],
+    guards: Mapping[str, str],
+) -> None:
+    """Keep texts that the space does not have yet. `guards`: by fingerprint, where a text has none."""
+    new = {one.fingerprint: one for one in reversed(embedded)}
+    there = connection.scalars(
+        select(embedding.c.fingerprint).where(
+            embedding.c.project == project,
+            embedding.c.space == space,
+            embedding.c.fingerprint.in_(list(new)),
+        )
+    ).all()
+    rows: list[dict[str, Any]] = []
+    last = connection.scalar(
+        select(func.max(embedding.c.seq)).where(
+            embedding.c.project == project, embedding.c.space == space
+        )
+    )
+    kept = set(there)
+    for one in embedded:
+        if one.fingerprint not in kept:
+            kept.add(one.fingerprint)
+            rows.append(
+                {
+                    "project": project,
+                    "space": space,
+                    "fingerprint": one.fingerprint,
+                    "text": one.text,
+                    "guard": one.guard or guards.get(one.fingerprint, "unknown|"),
+                    "vector": one.vector.astype("<f2").tobytes(),
+                    "seq": (last or 0) + len(rows) + 1,
+                }
+            )
+    if rows:
+        connection.execute(insert(embedding), rows)
+
+
+def sum_of(connection: Connection, project: str, space: str) -> Sum | None:
+    """How many texts a space has seen, and their sum."""
+    row = connection.execute(
+        select(embedding_sum.c.texts, embedding_sum.c.total).where(
+            embedding_sum.c.project == project, embedding_sum.c.space == space
+        )
+    ).first()
+    return None if row is None else Sum(row.texts, np.frombuffer(row.total, "<f8").copy())
+
+
+def put_sum(connection: Connection, project: str, space: str, new: Sum) -> None:
+    """Keep a space's sum."""
+    connection.execute(
+        _put_sum,
+        {
+            "project": project,
+            "space": space,
+            "texts": new.texts,
+            "total": new.total.astype("<f8").tobytes(),
+        },
+    )

@@ -1,0 +1,108 @@
+"""Doubtful decisions: failures that were counted to the nearest pattern, and only just."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, true, update
+
+from dedup.labels import Verdict
+from services.labelling import GreyDecision, PairLabel
+from services.store.database import Database
+from services.store.labels import put_label
+from services.store.pattern_tables import embedding, occurrence, pattern
+from services.store.reader import starts_with
+
+_root = pattern.alias("root")
+_first = occurrence.alias("first")
+
+
+class GreyDecisions:
+    """`services.labelling.GreyDecisions`."""
+
+    def __init__(self, database: Database) -> None:
+        """Read and note decisions in `database`."""
+        self._database = database
+
+    async def undecided(
+        self, project: str | None, *, limit: int, since: datetime | None = None
+    ) -> Sequence[GreyDecision]:
+        """Those nobody has decided yet, the nearest first. Raises `Unavailable`."""
+        wanted = [occurrence.c.grey, occurrence.c.grey_decided.is_(None), _of(project)]
+        if since is not None:
+            wanted.append(occurrence.c.failed_at >= since)
+        order = occurrence.c.distance, occurrence.c.project, occurrence.c.seq
+        return await self._rows(_query().where(*wanted).order_by(*order).limit(limit))
+
+    async def find(self, event_id: str, project: str | None = None) -> Sequence[GreyDecision]:
+        """Doubtful decisions whose event id starts with this. Raises `Unavailable`."""
+        wanted = [occurrence.c.grey, _of(project), starts_with(occurrence.c.event_id, event_id)]
+        return await self._rows(_query().where(*wanted).order_by(occurrence.c.event_id).limit(50))
+
+    async def close(
+        self, decision: GreyDecision, label: PairLabel | None, verdict: Verdict
+    ) -> bool:
+        """Note the verdict on every doubtful decision about this text. Raises `Unavailable`."""
+
+        def work(connection: Connection) -> bool:
+            noted = connection.execute(
+                update(occurrence)
+                .where(
+                    occurrence.c.project == decision.project,
+                    occurrence.c.fingerprint == decision.fingerprint,
+                    occurrence.c.grey,
+                    occurrence.c.grey_decided.is_(None),
+                )
+                .values(grey_decided=verdict)
+            )
+            if noted.rowcount and label is not None:
+                put_label(connection, label)
+            return bool(noted.rowcount)
+
+        return await self._database.write(work, "dedup", project=decision.project)
+
+    async def _rows(self, query: Select[Any]) -> list[GreyDecision]:
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [_decision(row) for row in rows]
+
+
+def _query() -> Select[Any]:
+    of_pattern = and_(
+        pattern.c.project == occurrence.c.project, pattern.c.pattern_id == occurrence.c.pattern_id
+    )
+    its_root = and_(_root.c.project == pattern.c.project, _root.c.pattern_id == pattern.c.root)
+    its_text = and_(
+        embedding.c.project == occurrence.c.project,
+        embedding.c.space == occurrence.c.space,
+        embedding.c.fingerprint == occurrence.c.fingerprint,
+    )
+    representative = and_(
+        _first.c.project == _root.c.project, _first.c.event_id == _root.c.event_id
+    )
+    return (
+        select(
+            occurrence.c.project,
+            occurrence.c.event_id,
+            occurrence.c.trace_id,
+            _root.c.pattern_id,
+            occurrence.c.fingerprint,
+            _first.c.fingerprint.label("pattern_fingerprint"),
+            occurrence.c.distance,
+            occurrence.c.failed_at,
+            func.coalesce(embedding.c.text, "").label("text"),
+            _root.c.text.label("pattern_text"),
+            occurrence.c.grey_decided.label("decided"),
+        )
+        .join(pattern, of_pattern)
+        .join(_root, its_root)
+        .outerjoin(embedding, its_text)
+        .outerjoin(_first, representative)
+    )
+
+
+def _of(project: str | None) -> ColumnElement[bool]:
+    return true() if project is None else occurrence.c.project == project
+
+
+def _decision(row: Row[Any]) -> GreyDecision:
+    return GreyDecision(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name

@@ -1,0 +1,270 @@
+"""`dedup distance`, `dedup what-if`, `dedup adaptive`, and coverage in `status`."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import insert
+from typer.testing import Result
+
+from capture.events import Failure
+from capture.trace import Trace
+from dedup.encoders.hashing import HashingEncoder
+from services.deduper import Deduper
+from services.encoders import Encoders
+from services.index_files import IndexFiles
+from services.indexes import Indexes
+from services.policy import Policies
+from services.settings import load_settings
+from services.store.open import Store, open_store
+from services.store.tables import project
+from services.stream.open import open_stream
+from services.stream.topics import Topics
+
+Run = Callable[..., Result]
+RunJson = Callable[..., Any]
+
+THINGS = ("parcel", "invoice", "refund", "voucher", "login")
+TAILS = ("is lost", "is lost again", "was lost", "never came", "never came here", "came never")
+SET = ("policy", "set", "shop", "--distance", "0.45", "--by", "ann", "--reason", "measured")
+
+
+class Hashing:
+    encoder = HashingEncoder.identity
+
+    def start(self) -> None:
+        """Nothing to load."""
+
+    async def ready(self) -> None:
+        """Nothing to load."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
+        return list(HashingEncoder().encode(texts))
+
+    async def close(self) -> None:
+        """Nothing to stop."""
+
+
+def failures() -> list[Failure]:
+    """Sixty failures of yesterday and before, in five times six wordings, each seen twice."""
+    now = datetime.now(UTC)
+    texts = [f"my {thing} {tail}" for tail in TAILS for thing in THINGS] * 2
+    return [
+        Failure(
+            event_id=f"e{n}",
+            trace=Trace(trace_id=f"t{n}", project="shop", input=text),
+            signals=(),
+            severity="high",
+            fault="model",
+            failed_at=now - timedelta(days=len(texts) - n),
+        )
+        for n, text in enumerate(texts)
+    ]
+
+
+def no_other(encoder: str) -> Hashing:
+    raise ValueError(encoder)
+
+
+async def noted(store: Store) -> None:
+    """What capture leaves of a project: its name, and a stream."""
+    row = insert(project).values(project="shop", first_ms=0)
+    await store._database.write(lambda connection: connection.execute(row))
+    stream = open_stream(load_settings())
+    await stream.start()
+    topics = Topics().all(partitions=1, retention_ms=86_400_000, max_trace_bytes=1 << 20)
+    await stream.apply_topics(topics)
+    await stream.close()
+
+
+async def decide(made: Sequence[Failure]) -> None:
+    settings = load_settings()
+    store = open_store(settings)
+    try:
+        await store.start()
+        await noted(store)
+        deduper = Deduper(
+            store.patterns,
+            Encoders(Hashing(), no_other),
+            Indexes(IndexFiles(settings.home / "indexes")),
+            Policies(store.policies),
+            clock=lambda: datetime.now(UTC),
+        )
+        for start in range(0, len(made), 12):
+            await deduper.handle(made[start : start + 12])
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def decided(cli: Run, home: Path) -> Path:
+    """A project whose failures were decided at distance 0.45."""
+    assert cli(*SET).exit_code == 0
+    asyncio.run(decide(failures()))
+    return home
+
+
+@pytest.fixture
+def shop(decided: Path) -> Sequence[str]:
+    """Names the project."""
+    return ("--project", "shop")
+
+
+def patterns(cli: Run) -> int:
+    listed = cli("patterns", "members", "shop", "--format", "csv").stdout.splitlines()[1:]
+    return len({line.split(",")[1] for line in listed})
+
+
+@pytest.mark.usefixtures("decided")
+def test_the_distance_is_shown_with_who_set_it_and_why(cli: Run, cli_json: RunJson) -> None:
+    shown = cli_json("dedup", "distance", "--project", "shop")
+    assert shown["distance"] == shown["effective"] == 0.45
+    assert (shown["owner"], shown["reason"], shown["wide"]) == ("ann", "measured", None)
+    assert [one["version"] for one in shown["history"]] == [1]
+    told = cli("dedup", "distance", "--project", "shop").stdout
+    assert "0.45" in told
+    assert "measured" in told
+
+
+@pytest.mark.usefixtures("decided")
+def test_a_change_is_signed_and_only_goes_forwards(cli: Run, cli_json: RunJson) -> None:
+    before = patterns(cli)
+    result = cli(
+        "dedup", "distance", "0.7", "--project", "shop", "--reason", "too fine", "--by", "bob"
+    )
+    assert result.exit_code == 0, result.output
+    assert "0.7, before it was 0.45: version 2" in result.stdout
+    assert "What was decided before stays" in result.stdout
+    assert patterns(cli) == before
+    shown = cli_json("dedup", "distance", "--project", "shop")
+    assert [one["distance"] for one in shown["history"]] == [0.45, 0.7]
+    assert cli_json("policy", "show", "shop")["policy"]["dedup"]["distance"] == 0.7
+
+
+@pytest.mark.usefixtures("decided")
+def test_other_changes_of_the_policy_are_no_turns_of_the_knob(cli: Run, cli_json: RunJson) -> None:
+    cli("policy", "set", "shop", "--latency-ms", "8000")
+    assert len(cli_json("dedup", "distance", "--project", "shop")["history"]) == 1
+
+
+@pytest.mark.usefixtures("decided")
+def test_reassigning_makes_the_stored_patterns_what_what_if_promised(
+    cli: Run, cli_json: RunJson, shop: Sequence[str]
+) -> None:
+    promised = cli_json("dedup", "what-if", "--distance", "0.8", *shop)
+    assert promised["then"]["patterns"] < promised["today"]["patterns"]
+    done = cli_json("dedup", "distance", "0.8", *shop, "--reason", "coarser", "--reassign")
+    assert done["reassigned"]["merge"] > 0
+    assert patterns(cli) == promised["then"]["patterns"]
+    again = cli_json("dedup", "distance", "0.8", *shop, "--reason", "once more", "--reassign")
+    assert again["version"] is None
+    assert again["reassigned"] == {}
+    assert "nothing to reassign" in (
+        cli("dedup", "distance", "0.8", *shop, "--reason", "x", "--reassign").stdout
+    )
+
+
+def test_what_if_shows_examples_curves_and_changes_nothing(
+    cli: Run, cli_json: RunJson, shop: Sequence[str]
+) -> None:
+    before = patterns(cli)
+    told = cli("dedup", "what-if", "--distance", "0.8", *shop).stdout
+    assert "Would become one pattern" in told
+    assert "my parcel" in told
+    assert "0.45 in force" in told
+    assert "\x1b[" not in told
+    assert max(len(line) for line in told.splitlines() if "┤" in line) <= 80
+    assert patterns(cli) == before
+    answer = cli_json("dedup", "what-if", "--distance", "0.45", *shop)
+    assert (answer["merging"], answer["splitting"], answer["moved_failures"]) == (0, 0, 0)
+    assert len(answer["curves"]["points"]) > 10
+    few = cli_json("dedup", "what-if", "--distance", "0.8", "--since", "20.5d", *shop)
+    assert few["failures"] == 20
+
+
+@pytest.mark.parametrize("name", ["knob.png", "knob.SVG"])
+def test_what_if_draws(cli: Run, shop: Sequence[str], tmp_path: Path, name: str) -> None:
+    drawn = tmp_path / name
+    result = cli("dedup", "what-if", "--distance", "0.8", *shop, "--plot", str(drawn))
+    assert result.exit_code == 0, result.output
+    start = drawn.read_bytes()[:200]
+    assert start.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    assert drawn.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("what-if", "--distance", "2.5"), "0 (only the same text"),
+        (("what-if", "--distance", "nan"), "is no distance"),
+        (("what-if", "--distance", "0.4", "--since", "soon"), "30d"),
+        (("what-if", "--distance", "0.4", "--plot", "x.jpg"), ".png or .svg"),
+        (("what-if", "--distance", "0.4", "--plot", "/nowhere/x.png"), "/nowhere"),
+        (("distance", "0.4"), "--reason"),
+        (("distance", "-1", "--reason", "x"), ""),
+        (("distance", "--reassign"), "Say the new distance"),
+        (("adaptive", "on"), "--reason"),
+        (("adaptive", "simulate", "--wide", "0.1"), "not wider"),
+        (("adaptive", "maybe"), ""),
+    ],
+)
+@pytest.mark.usefixtures("decided")
+def test_wrong_use_says_what_to_change(cli: Run, arguments: Sequence[str], said: str) -> None:
+    result = cli("dedup", *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_without_data_every_command_says_how_to_begin(cli: Run) -> None:
+    for arguments in (("distance",), ("what-if", "--distance", "0.4"), ("adaptive", "simulate")):
+        result = cli("dedup", *arguments)
+        assert result.exit_code == 3
+        assert "evalratchet up" in result.stderr
+
+
+def test_a_project_without_failures_has_nothing_to_replay(cli: Run) -> None:
+    assert cli(*SET).exit_code == 0
+    result = cli("dedup", "distance", "0.5", "--project", "shop", "--reason", "x", "--reassign")
+    assert result.exit_code == 1
+    assert "no stored failures to replay" in result.stderr
+
+
+@pytest.mark.usefixtures("decided")
+def test_the_adaptive_distance_is_switched_on_only_after_its_simulation(
+    cli: Run, cli_json: RunJson, shop: Sequence[str]
+) -> None:
+    simulated = cli_json("dedup", "adaptive", "simulate", "--wide", "0.9", *shop)["simulation"]
+    assert simulated["steps"][0]["distance"] == 0.9
+    assert simulated["steps"][-1]["failures"] == 60
+    assert cli_json("dedup", "distance", *shop)["wide"] is None
+    on = ("dedup", "adaptive", "on", "--wide", "0.9", *shop, "--reason", "a new suite")
+    refused = cli(*on)
+    assert refused.exit_code == 1
+    assert "known share" in refused.stdout
+    assert "--yes" in refused.stderr
+    assert cli_json("dedup", "distance", *shop)["wide"] is None
+    assert cli(*on, "--yes").exit_code == 0
+    shown = cli_json("dedup", "distance", *shop)
+    assert shown["wide"] == 0.9
+    assert 0.45 < shown["effective"] < 0.9
+    assert 'adaptive={"wide":0.9}' in cli("policy", "show", "shop").stdout
+    assert cli("dedup", "adaptive", "off", *shop, "--reason", "no").exit_code == 0
+    assert cli_json("dedup", "distance", *shop)["effective"] == 0.45
+
+
+@pytest.mark.usefixtures("decided")
+def test_status_shows_how_much_is_known(cli: Run, cli_json: RunJson) -> None:
+    (one,) = cli_json("status", "--project", "shop")["coverage"]
+    assert one["project"] == "shop"
+    assert one["coverage"]["failures"] == 60
+    assert one["coverage"]["known_share"] == 1
+    assert one["coverage"]["known_share_interval"]["low"] < 1
+    told = cli("status").stdout
+    assert "known share" in told
+    assert json.dumps(one)
