@@ -3,7 +3,8 @@
 import sys
 import termios
 import tty
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from services.cli.problem import note
@@ -20,15 +21,16 @@ def chosen(keys: Mapping[str, T], prompt: str, *, at_end: T) -> T:
     """
     if not sys.stdin.isatty():
         return _from_line(keys, at_end)
-    print(prompt, end=" ", flush=True)
-    while True:
-        try:
-            pressed = _pressed().lower()
-        except KeyboardInterrupt:
-            pressed = ""
-        if pressed in _END or pressed in keys:
-            print("" if pressed in _END else pressed)
-            return at_end if pressed in _END else keys[pressed]
+    with _unbuffered():  # before the prompt: a key that is pressed as it appears counts
+        print(prompt, end=" ", flush=True)
+        while True:
+            try:
+                pressed = sys.stdin.read(1).lower()
+            except KeyboardInterrupt:
+                pressed = ""
+            if pressed in _END or pressed in keys:
+                print("" if pressed in _END else pressed)
+                return at_end if pressed in _END else keys[pressed]
 
 
 def _from_line(keys: Mapping[str, T], at_end: T) -> T:
@@ -40,12 +42,13 @@ def _from_line(keys: Mapping[str, T], at_end: T) -> T:
     return at_end
 
 
-def _pressed() -> str:
-    """The next key, without waiting for Enter."""
+@contextmanager
+def _unbuffered() -> Iterator[None]:
+    """Keys without waiting for Enter, and without showing them."""
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:
-        tty.setcbreak(descriptor)
-        return sys.stdin.read(1)
+        tty.setcbreak(descriptor, termios.TCSADRAIN)  # the default throws away what was typed
+        yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
