@@ -91,10 +91,11 @@ def assign(  # noqa: PLR0913 - each argument is looked up by another port
     An event that comes twice in a batch is decided once, where it comes first.
 
     A failure whose fingerprint is known joins that pattern, and moves nothing. Else it joins the
-    pattern of its guard with the nearest centroid when that is at most `distance` away, and the
-    centroid moves towards it. Else it is a new pattern. New and moved patterns are found at once by
-    the candidates after it, so that a batch decides what its events would have decided one by one.
-    Of equally near patterns the one with more texts wins, then the one with the lower id.
+    pattern of its guard with the nearest centroid when that is at most `distance` away (and, while
+    the centre is young, near it by raw vectors too), and the centroid moves towards it. Else it is
+    a new pattern. New and moved patterns are found at once by the candidates after it, so that a
+    batch decides what its events would have decided one by one. Of equally near patterns the one
+    with more texts wins, then the one with the lower id.
 
     Args:
         candidates: the failures of one project, in order of arrival.
@@ -117,7 +118,7 @@ def assign(  # noqa: PLR0913 - each argument is looked up by another port
             decided.append(Decided(one, _joined(one, match, "fingerprint", space)))
         elif vector is not None:
             nearest = patterns.nearest(vector, one.guard, near.get(one.fingerprint, ()))
-            if nearest is not None and nearest.distance <= distance:
+            if nearest is not None and patterns.admits(nearest, vector, distance):
                 grey = nearest.distance > distance - band
                 made = _joined(one, nearest, "embedding", space, grey=grey)
             else:
@@ -154,6 +155,15 @@ class _Patterns:
             rank = (distance, -found[1].count, pattern_id)
             best = rank if best is None else min(best, rank)
         return None if best is None else KnownFingerprint(best[2], best[0])
+
+    def admits(self, nearest: KnownFingerprint, vector: np.ndarray, distance: float) -> bool:
+        """Whether the pattern is near enough, by raw vectors too while the centre is young."""
+        found = self._of(nearest.pattern_id)
+        return (
+            found is not None
+            and nearest.distance <= distance
+            and self._geometry.reaches(vector, found[1].total)
+        )
 
     def take(self, pattern_id: str, guard: str, vector: np.ndarray) -> None:
         """Add a text to a pattern, which may be a new one."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from dedup.joining import Joining
 from dedup.labels import DRAWN, Answer
+from dedup.used import Unused, used
 
 NEEDED = 20
 """Answers of each kind. With 60 answers, some 20 of them of the rarer kind, the proposed distance costs
@@ -56,19 +57,21 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotEnough(msgspec.Struct, frozen=True, kw_only=True):
-    """How many answers to drawn pairs there are of each kind, and how many are still needed."""
+    """How many answers to drawn pairs can be used of each kind, and how many are still needed."""
 
     same: int
     different: int
     same_missing: int
     different_missing: int
+    unused: Unused = Unused()
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """The distance in force and the one that the answers ask for.
 
     better: the share of resamples in which the proposed distance has the higher F1.
-    same, different: answers to drawn pairs. reported: pairs known from merges and splits by hand.
+    same, different: answers to drawn pairs that were used. unused: those that were not.
+    reported: pairs known from merges and splits by hand.
     texts, pairs: what was looked at. reach: pairs that no distance up to this joins count as different.
     curve: every distance that was tried.
     """
@@ -78,6 +81,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     better: float
     same: int
     different: int
+    unused: Unused
     reported: int
     texts: int
     pairs: int
@@ -93,9 +97,9 @@ def calibrated(
     Answers about texts that are not in `pairs`, that have different guards, or that no distance of
     `pairs` joins, are left out.
     """
-    at, same = _drawn(pairs, answers)
+    at, same, unused = used(pairs, answers)
     counts = int(same.sum()), int((~same).sum())
-    few = _too_few(*counts)
+    few = _too_few(*counts, unused)
     if few is not None:
         return few
     known = _known(pairs, answers)
@@ -116,6 +120,7 @@ def calibrated(
         better=float((resamples[:, 2, best] > resamples[:, 2, now]).mean()),
         same=counts[0],
         different=counts[1],
+        unused=unused,
         reported=int((known >= 0).sum()),
         texts=len(pairs.history),
         pairs=len(pairs.at),
@@ -127,10 +132,10 @@ def calibrated(
 def too_few(answers: Sequence[Answer]) -> NotEnough | None:
     """Whether there are too few answers, whichever texts they are about; None when there are enough."""
     drawn = Counter(answer.verdict for answer in answers if answer.source in DRAWN)
-    return _too_few(drawn["same"], drawn["different"])
+    return _too_few(drawn["same"], drawn["different"], Unused())
 
 
-def _too_few(same: int, different: int) -> NotEnough | None:
+def _too_few(same: int, different: int, unused: Unused) -> NotEnough | None:
     if min(same, different) >= NEEDED:
         return None
     return NotEnough(
@@ -138,17 +143,8 @@ def _too_few(same: int, different: int) -> NotEnough | None:
         different=different,
         same_missing=max(0, NEEDED - same),
         different_missing=max(0, NEEDED - different),
+        unused=unused,
     )
-
-
-def _drawn(pairs: Joining, answers: Sequence[Answer]) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs within reach that were drawn, (a,) int64, and what was said of each, (a,) bool: same."""
-    said = [answer for answer in answers if answer.source in DRAWN]
-    at = pairs.pairs(answer.pair for answer in said)
-    same = np.array([answer.verdict == "same" for answer in said], dtype=bool)
-    found = at >= 0
-    found[found] = pairs.at[at[found]] < len(pairs.distances)
-    return at[found], same[found]
 
 
 def _known(pairs: Joining, answers: Sequence[Answer]) -> np.ndarray:

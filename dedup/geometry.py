@@ -20,16 +20,33 @@ _GROWTH, _LATER_GROWTH, _LATER = 1.25, 2.0, 512
 """The centre moves when there are 1.25 times as many texts as at its last move, from 512 on at twice
 as many. The first moves matter most: the raw vectors of one agent's sessions are as near to each
 other as rewordings elsewhere."""
+_YOUNG = 20
+"""Texts up to which a centre tells little of what the project's texts have in common."""
+_YOUNG_REACH = 0.30
+"""Cosine distance of raw vectors beyond which a young project joins nothing. Without it the first 11
+failures of an airline's sessions, of 9 goals, were one pattern; see the decision."""
 _LAST_MOVE = 10_000
 """Texts beyond which the centre stays: it hardly moves any more, and every pattern is read for it."""
 
 
 class Geometry(msgspec.Struct, frozen=True):
-    """A centre (d,) float32 and an optional metric (d, d) float32. `number` rises with each change."""
+    """A centre (d,) float32 and an optional metric (d, d) float32. `number` rises with each change.
+
+    While the centre is `young` a failure must be near its pattern by raw vectors as well.
+    """
 
     number: int
     centre: np.ndarray
     metric: np.ndarray | None = None
+    young: bool = False
+
+    def reaches(self, raw: np.ndarray, total: np.ndarray) -> bool:
+        """Whether raw vectors allow a text (d,) into the pattern whose vectors have this sum (d,)."""
+        if not self.young:
+            return True
+        one, other = raw.astype(np.float64), total.astype(np.float64)
+        length = float(np.linalg.norm(one) * np.linalg.norm(other))
+        return float(one @ other) >= (1.0 - _YOUNG_REACH) * length
 
     def placed(self, raw: np.ndarray) -> np.ndarray:
         """Raw vectors (n, d) as unit rows (n, d), float32: less the centre, through the metric.
@@ -48,7 +65,12 @@ class Geometry(msgspec.Struct, frozen=True):
 
 def first_geometry(dimension: int) -> Geometry:
     """How vectors (dimension,) are compared before the centre has moved for the first time."""
-    return Geometry(0, np.zeros(dimension, dtype=np.float32))
+    return Geometry(0, np.zeros(dimension, dtype=np.float32), young=True)
+
+
+def is_young(texts: int) -> bool:
+    """Whether a centre of so many distinct texts tells little."""
+    return texts < _YOUNG
 
 
 def next_move(texts: int) -> int | None:
@@ -74,9 +96,10 @@ def moved(current: Geometry, centroids: Iterable[Centroid]) -> Geometry:
         total += one.total
         texts += one.count
         largest = max(largest, one, key=lambda pattern: pattern.count)
+    young = is_young(texts)
     surplus = largest.count - (texts - largest.count + 1)
     if surplus > 0:
         total -= largest.total.astype(np.float64) * (surplus / largest.count)
         texts -= surplus
     centre = (total / (texts + _PRIOR_WEIGHT)).astype(np.float32)
-    return Geometry(current.number + 1, centre, current.metric)
+    return Geometry(current.number + 1, centre, current.metric, young)

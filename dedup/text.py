@@ -1,6 +1,7 @@
 """What is compared: a text that says how a failure happened, not to whom."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -31,6 +32,9 @@ _STACK_KEYS = (
 )
 _ERROR_READ = 32_000  # characters of one error; a stack trace of 400 frames
 _ERRORS = 8  # told at most: a trace may have a thousand failed steps
+_BOUND = re.compile(r"^.{0,200}?, (?:below|above) the bound of \S+(?: \(said by [^)]*\))?\.?\s*")
+"""What the scorers of numbers say: of every failure the same but for the numbers, and so much of a short
+text that "the parcel did not come" and "an invoice with the wrong sum" were one pattern by it."""
 _TOLD_BY_ERROR = frozenset({"error", "tool_error"})  # signals whose reason is the error's own text
 
 
@@ -96,7 +100,7 @@ def _signal(failing: FailingSignal, said: Signal | None) -> str:
     name = masked_name(failing.name)
     if failing.name in _TOLD_BY_ERROR and failing.source == "scorer":
         return name
-    reason = _squeezed(failing.reason)
+    reason = _BOUND.sub("", _squeezed(failing.reason))
     words = [reason if reason.startswith(failing.name) else f"{name}: {reason}" if reason else name]
     value = failing.value if isinstance(failing.value, str) else ""
     more = (value, (said and said.label) or "", (said and said.comment) or "")

@@ -124,6 +124,8 @@ class Replay:
                 column, apart = patterns.column_of(code), 0.0
             else:
                 column, apart = patterns.nearest(similar[at], placed[at], distance)
+                if column is not None and not geometry.reaches(raw[at], patterns.totals[column]):
+                    column = None
             if column is None:
                 column = patterns.begin(row, code, raw[at], placed[at])
             else:

@@ -29,6 +29,7 @@ _NEAREST = 8
 """Patterns that the index is asked for. Its vectors are rounded beyond 50 thousand patterns: the
 exact distances decide among these."""
 _AHEAD_EVERY = 16  # steps: between them little comes that a step has not seen
+_MANY = 10_000  # texts: an index of more is filled in more than a few hundredths of a second
 
 
 class Deciding:
@@ -40,6 +41,7 @@ class Deciding:
         self._indexes = indexes
         self._metrics = metrics
         self._steps: Counter[tuple[str, str]] = Counter()
+        self._served: dict[str, str] = {}
 
     async def decide(self, part: Prepared) -> Mapping[str, Assignment] | None:
         """Assignments of this part by event id; None: prepare it again, things have changed.
@@ -50,18 +52,24 @@ class Deciding:
         """
         if part.vectors:
             await self._ahead(part)
+        filled = False
         while True:
             asked = time.perf_counter()
-            async with self._store.locked(part.project) as store:
-                self._metrics.add("lock", time.perf_counter() - asked)
-                step = _Step(part, store, self._indexes, self._metrics)
-                found = await step.open_candidates()
-                if found is None:
-                    return None
-                open_, known, decided = found
-                batch, kept = await step.decided(open_, known)
-                with self._metrics.spending("keep"):
-                    await store.keep(kept)
+            try:
+                async with self._store.locked(part.project) as store:
+                    self._metrics.add("lock", time.perf_counter() - asked)
+                    step = _Step(part, store, self._indexes, self._metrics, filled=filled)
+                    found = await step.open_candidates()
+                    if found is None:
+                        return None
+                    open_, known, decided = found
+                    batch, kept = await step.decided(open_, known)
+                    with self._metrics.spending("keep"):
+                        await store.keep(kept)
+            except _NotFilled:  # it was let go, or the geometry is another one
+                await self._fill(part)
+                filled = True
+                continue
             self._count(part, batch, kept)
             if kept.geometry is None:
                 made = {one.candidate.event_id: one.assignment for one in batch.decided}
@@ -70,10 +78,17 @@ class Deciding:
     async def _ahead(self, part: Prepared) -> None:
         """What may take long, filling an index and saving it, before the lock is taken."""
         space = part.serving.space
+        before = self._served.get(part.project, space)
+        self._served[part.project] = space
+        if before != space:  # switched: it may have taken as much of the memory as this one will
+            self._indexes.forget(part.project, before)
         steps = self._steps[part.project, space]
         self._steps[part.project, space] += 1
-        if steps % _AHEAD_EVERY:
-            return
+        if steps % _AHEAD_EVERY == 0:
+            await self._fill(part)
+
+    async def _fill(self, part: Prepared) -> None:
+        space = part.serving.space
         with self._metrics.spending("index"):
             async with self._store.reading(part.project) as store:
                 geometry = await store.geometry(space)
@@ -94,8 +109,12 @@ class Deciding:
             self._metrics.count_move(part.project)
 
 
+class _NotFilled(Exception):
+    """The index would have to be filled under the lock, which others wait for."""
+
+
 class _Step:
-    """One locked step."""
+    """One locked step. `filled`: whether the index was filled just before it; once has to do."""
 
     def __init__(
         self,
@@ -103,7 +122,10 @@ class _Step:
         store: PatternWriter,
         indexes: Indexes,
         metrics: DedupMetrics,
+        *,
+        filled: bool,
     ) -> None:
+        self._filled = filled
         self._part = part
         self._store = store
         self._indexes = indexes
@@ -147,6 +169,9 @@ class _Step:
             asked = {one.fingerprint: one for one in reversed(open_) if one.fingerprint in new}
             geometry = await self._store.geometry(self._space)
             geometry = geometry or first_geometry(len(before.total))
+            filled = self._filled or self._indexes.holds(part.project, self._space, geometry)
+            if before.texts > _MANY and not filled:
+                raise _NotFilled
             near = await self._near(asked, geometry)
             found = sorted({pattern_id for ids in near.values() for pattern_id in ids})
             centroids = await self._store.centroids(self._space, found) if found else {}
@@ -229,9 +254,11 @@ def _until_it_moves(
     if due is None or texts + len(added) <= due:
         return open_
     seen: set[str] = set()
+    events: set[str] = set()  # of one that comes twice, only the first text is decided about
     for place, one in enumerate(open_):
-        if one.fingerprint in added:
+        if one.fingerprint in added and one.event_id not in events:
             seen.add(one.fingerprint)
+        events.add(one.event_id)
         if texts + len(seen) == due:
             return open_[: place + 1]
     return open_

@@ -13,7 +13,7 @@ from typing import cast
 
 import structlog
 
-from capture.events import Failure
+from capture.events import Failure, Fault
 from dedup.events import Assigned, Assignment
 from services.deciding import Deciding
 from services.dedup_metrics import DedupMetrics
@@ -103,6 +103,7 @@ class Deduper:
                 return part, part.decided
             assignments = await self._deciding.decide(part)
             if assignments is not None:
+                await self._note_later(part, assignments)
                 return part, assignments
             log.info("prepared_again", project=part.project, space=part.serving.space)
             part = await self._preparing.prepare(part.project, failures)
@@ -118,3 +119,14 @@ class Deduper:
         if earlier:
             await self._store.change_faults(part.project, earlier)
             self._metrics.count_decided("earlier", len(earlier))
+
+    async def _note_later(self, part: Prepared, assignments: Mapping[str, Assignment]) -> None:
+        """Of an event that comes twice in a batch the first is decided about, the last knows more."""
+        first: dict[str, Fault] = {}
+        later: dict[str, Fault] = {}
+        for one in part.candidates:
+            if one.event_id in assignments:
+                changed = one.fault != first.setdefault(one.event_id, one.fault)
+                if changed or one.event_id in later:
+                    later[one.event_id] = one.fault
+        await self._store.change_faults(part.project, later)

@@ -1,6 +1,7 @@
 """Has a model decide about doubtful decisions, where a project's policy asks for it.
 
-Beside the path: nothing waits for it. What it does not decide stays for a person.
+Beside the path: nothing waits for it. What it does not decide stays for a person, and so does what a
+person has opened again by undoing a split.
 """
 
 import asyncio
@@ -92,7 +93,9 @@ class GreyJudge:
             if not (await self._policies.of(project)).dedup.grey_judge:
                 continue
             since = self._clock() - self._memory
-            waiting = await self._decisions.undecided(project, limit=_ASKED_AT_ONCE, since=since)
+            waiting = await self._decisions.undecided(
+                project, limit=_ASKED_AT_ONCE, since=since, untouched=True
+            )
             for decision in waiting:
                 try:
                     decided += await self._judge(decision)

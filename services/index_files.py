@@ -69,13 +69,13 @@ class IndexFiles:
             return _read(path)
         except FileNotFoundError:
             return None
-        except (NotAnIndex, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - also what numpy and faiss say of odd bytes
             log.warning(
                 "index_not_used",
                 project=project,
                 space=space,
                 path=str(path),
-                why=str(error),
+                why=str(error) or repr(error),
                 then="it is filled from the store, and saved anew",
             )
             return None

@@ -7,7 +7,7 @@ thrown away, here or on the disk, comes back by itself.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -25,6 +25,7 @@ _PAGE = 5_000  # centroids read at once, 8 MB
 _SMALL = 256  # so many are taken in on the event loop, in a millisecond or two
 _SAVE_AFTER = 2_000  # changes, but at least a fiftieth of the index: a start catches up the rest
 _SAVE_SHARE = 50
+_PROOF = 1_000  # of its latest changes a file must have what the store has: 1.5 MB, once a start
 _MOST_BYTES = 4 << 30  # of all indexes together; those not used for longest go first
 
 
@@ -132,6 +133,11 @@ class Indexes:
             kept.train_if_due()
         self._save_later((project, space), kept)
 
+    def holds(self, project: str, space: str, geometry: Geometry) -> bool:
+        """Whether the index is in memory, and of this geometry: little is left to catch up with."""
+        kept = self._kept.get((project, space))
+        return kept is not None and not kept.unproven and kept.index.geometry == geometry.number
+
     async def close(self) -> None:
         """Save what has changed."""
         if self._saving is not None:
@@ -171,9 +177,11 @@ class Indexes:
                 return  # lists that are being trained from stay as they are; the next time will do
             kept.saved_seq = kept.index.seq
             try:
-                await asyncio.to_thread(self._files.save, *place, kept.index)
-            except OSError as error:  # a full disk: the store has everything
-                log.warning("index_not_saved", project=place[0], space=place[1], why=str(error))
+                await _to_the_end(self._files.save, *place, kept.index)
+            except (OSError, RuntimeError, MemoryError) as error:
+                # a full disk, of which faiss says so in its own way: the store has everything
+                why = str(error) or repr(error)
+                log.warning("index_not_saved", project=place[0], space=place[1], why=why)
 
     def _make_room(self, needed: _Kept) -> None:
         for place, kept in list(self._kept.items()):
@@ -191,12 +199,12 @@ async def _catch_up(
         if len(stored) <= _SMALL:
             take_over(index, stored, geometry)
         else:
-            await asyncio.to_thread(take_over, index, stored, geometry)
+            await _to_the_end(take_over, index, stored, geometry)
         if len(stored) < _PAGE:
             break
         if not kept.in_training:
             # many at once: lists now, or they would lie in full in memory until the last has come
-            await asyncio.to_thread(index.train)
+            await _to_the_end(index.train)
     if empty and len(index) > _SMALL:
         took = round(time.monotonic() - began, 3)
         log.info("index_filled", project=project, space=space, patterns=len(index), seconds=took)
@@ -215,13 +223,29 @@ def take_over(index: Index, stored: Sequence[StoredCentroid], geometry: Geometry
 
 
 async def _was_at(index: Index, store: Centroids, space: str) -> bool:
-    """Whether the store has been where the index says it was: a file may be of another one's past."""
+    """Whether the store has been where the index says it was: a file may be of another one's past.
+
+    What has not changed since then must be in the index, and what is gone must not. Asked of its
+    latest changes: a store that was restored is like the file up to its backup.
+    """
     if not index.seq:
         return True
-    latest = await store.centroids_after(space, index.seq - 1, limit=1)
-    if not latest:
-        return False
-    return latest[0].seq > index.seq or not latest[0].count or latest[0].pattern_id in index
+    since = max(0, index.seq - _PROOF)
+    latest = await store.centroids_after(space, since, limit=_PROOF + 1)
+    if not latest or latest[-1].seq < index.seq:
+        return False  # the store has not come so far
+    unchanged = (one for one in latest if one.seq <= index.seq)
+    return all((one.pattern_id in index) == (one.count > 0) for one in unchanged)
+
+
+async def _to_the_end(work: Callable[..., None], *arguments: object) -> None:
+    """Work on another thread, which a cancelled caller waits for too: nobody else has the index."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 def _width(geometry: Geometry) -> int:

@@ -71,19 +71,32 @@ class GreyDecisions(Protocol):
     """Doubtful decisions. Everything raises `Unavailable`."""
 
     async def undecided(
-        self, project: str | None, *, limit: int, since: datetime | None = None
+        self,
+        project: str | None,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        untouched: bool = False,
     ) -> Sequence[GreyDecision]:
-        """Those nobody has decided yet, the nearest first; with `since`, only of failures since then."""
+        """Those nobody has decided yet, the nearest first; with `since`, only of failures since then.
+
+        untouched: without those about a text that was split off and put back by `patterns undo`.
+        """
 
     async def find(self, event_id: str, project: str | None = None) -> Sequence[GreyDecision]:
         """Doubtful decisions whose event id starts with this, decided or not."""
 
     async def close(
-        self, decision: GreyDecision, label: PairLabel | None, verdict: Verdict
+        self,
+        decision: GreyDecision,
+        label: PairLabel | None,
+        verdict: Verdict,
+        split: str | None = None,
     ) -> bool:
         """Note the verdict on every doubtful decision about this text, and the answer it amounts to.
 
-        False when it was decided before: then nothing is changed.
+        split: the id of the change that carries it out; undoing that takes the answer back.
+        False when it was decided before, or the split was undone already: then nothing is changed.
         """
 
 
@@ -124,7 +137,8 @@ async def settle_grey(
     """Carry out a verdict on a doubtful decision: "different" gives the text a pattern of its own.
 
     The split comes first: when the process dies between the two steps the decision is still open, and
-    its text is its pattern's representative by then, so that the same verdict only notes it.
+    its text is its pattern's representative by then, so that the same verdict only notes it. Undoing the
+    split takes the answer back and opens the decision again, for people alone.
 
     Raises:
         AlreadyDecided: somebody was faster.
@@ -154,7 +168,8 @@ async def settle_grey(
                 reason=reason,
                 at=at,
             )
-    if not await decisions.close(decision, label, verdict):
+    split = None if change is None else change.change_id
+    if not await decisions.close(decision, label, verdict, split):
         raise AlreadyDecided(decision.event_id)
     return change
 

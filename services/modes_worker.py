@@ -16,8 +16,6 @@ from dedup.modes.graph import neighbour_graph
 from dedup.modes.lineage import Lineage, lineage
 from dedup.modes.proposals import Proposed, proposals
 
-_KIBI = 1024 if sys.platform != "darwin" else 1  # ru_maxrss counts kilobytes, on a Mac bytes
-
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What to cluster. `rows`: a .npy file of placed centroids (n, d) float32, in order of the ids."""
@@ -78,7 +76,7 @@ def refit(asked: Asked) -> Found:
         proposed=proposed,
         seconds=time.perf_counter() - began,
         cpu_seconds=time.process_time() - busy,
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBI,
+        peak_bytes=_peak_bytes(),
     )
 
 
@@ -100,3 +98,17 @@ def _refusing(asked: Asked) -> Callable[[int, int], bool]:
     }
     ids = asked.pattern_ids
     return lambda one, other: bool(rejected) and frozenset((ids[one], ids[other])) in rejected
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had; where the system does not say, what it counts.
+
+    On Linux not `ru_maxrss`: that begins with what the parent had when it forked.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return told if sys.platform == "darwin" else told * 1024
+    peak = next(line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024

@@ -14,6 +14,8 @@ from dedup.history import History
 from services.knob import REASSIGNED, KnobReader
 from services.pattern_store import PatternChange, PatternChanges
 
+_MOST_AT_ONCE = 5_000  # texts a split: it takes so many names, and the project's lock meanwhile
+
 
 class SplitStep(msgspec.Struct, frozen=True):
     """Texts (rows) that leave a pattern together, and the replayed group they go to."""
@@ -82,9 +84,11 @@ async def carry_out(  # noqa: PLR0913 - what is done, to what, and signed by who
     events = await reader.events(project, sorted({step.pattern_id for step in plan.splits}))
     for step in plan.splits:
         leaving = [events[history.fingerprints[row]] for row in step.rows]
-        change = await changes.split(project, step.pattern_id, leaving, by=by, reason=said, at=at)
-        pieces[step.group].append(str(change.detail["to"]))
-        done.append(change)
+        for start in range(0, len(leaving), _MOST_AT_ONCE):
+            some = leaving[start : start + _MOST_AT_ONCE]
+            change = await changes.split(project, step.pattern_id, some, by=by, reason=said, at=at)
+            pieces[step.group].append(str(change.detail["to"]))
+            done.append(change)
         on_step()
     for group in dict.fromkeys((*plan.merges, *pieces)):
         into, *others = [*plan.merges.get(group, ()), *pieces[group]]

@@ -20,6 +20,7 @@ from services.pattern_store import (
     Embedded,
     Embeddings,
     Kept,
+    PatternReader,
     PatternStore,
     PatternWriter,
     Serving,
@@ -55,7 +56,7 @@ class SpaceRecords(Protocol):
         """The representative's text and the occurrences of these patterns."""
 
     async def learn(self, project: str, known: Mapping[str, KnownFingerprint]) -> None:
-        """Have failures with these fingerprints belong to these patterns, where none is known yet."""
+        """Have failures with these fingerprints belong to these patterns, where there are none yet."""
 
 
 class ArchivedFailures(Protocol):
@@ -122,7 +123,12 @@ class Reembedding:
         self._on_progress = on_progress
 
     async def prepare(self, project: str, serving: Serving, target: Target) -> Prepared:
-        """Embed what the target lacks and lay the patterns' centroids there. Raises `Unavailable`."""
+        """Embed what the target lacks and lay the patterns' centroids there.
+
+        Raises:
+            NotSwitched: another space came to serve meanwhile.
+            Unavailable: the store or the model is not there.
+        """
         run = _Run(project, serving, target)
         await self._catch_up(run)
         await self._lay_centroids(run)
@@ -139,17 +145,19 @@ class Reembedding:
         """
         run = _Run(project, serving, target)
         for _ in range(_ROUNDS):
-            await self._catch_up(run)
             changes = await self._records.changes(project)
+            await self._catch_up(run)
             await self._lay_centroids(run)
+            await self._embed_ahead(run)
             async with self._store.locked(project) as store:
-                now = await store.serving()
-                if now is None or now.ordinal != serving.ordinal:
-                    _refuse_overtaken(project, now)
+                await run.check(store)
                 left = await self._embeddings.after(
                     project, serving.space, run.seq, limit=_LAST + 1
                 )
-                if len(left) > _LAST or changes != await self._records.changes(project):
+                if changes != await self._records.changes(project):
+                    run.begin_again()
+                    continue
+                if len(left) > _LAST:
                     continue  # once more without the lock, which others wait for
                 texts = await self._rewritten(run, left)
                 added = await self._add(run, store, await self._embedded(run, texts))
@@ -182,10 +190,24 @@ class Reembedding:
             await self._learn(run, page, texts)
             if made:
                 async with self._store.locked(run.project) as store:
+                    await run.check(store)
                     await self._add(run, store, made)
             run.seq = page[-1].seq
             run.texts += len(page)
             self._on_progress(len(page))
+
+    async def _embed_ahead(self, run: "_Run") -> None:
+        """What came meanwhile: the embedder remembers it, and under the lock little is left to do.
+
+        Its fingerprints are learnt too: a switch that is killed before it learns them leaves none.
+        """
+        told = run.from_archive
+        left = await self._embeddings.after(run.project, run.serving.space, run.seq, limit=_LAST)
+        if left:
+            texts = await self._rewritten(run, left)
+            await self._embedder.embed([one.text for one in texts])
+            await self._learn(run, left, texts)
+        run.from_archive = told  # they are counted under the lock
 
     async def _rewritten(
         self, run: "_Run", page: Sequence[StoredEmbedding]
@@ -260,13 +282,14 @@ class Reembedding:
             known = await store.fingerprints(sorted({one.fingerprint for one in page}))
         new: dict[str, KnownFingerprint] = {}
         for before, after in zip(page, texts, strict=True):
-            if before.fingerprint in known:
+            if before.fingerprint in known and after.fingerprint not in run.learnt:
                 new.setdefault(after.fingerprint, known[before.fingerprint])
         await self._records.learn(run.project, new)
+        run.learnt.update(new)
 
     async def _lay_centroids(self, run: "_Run") -> None:
         """The centre, and every pattern's centroid in the target, as patterns are now."""
-        laid = await self._centroids.lay(run.project, run.target.space)
+        laid = await self._centroids.lay(run.project, run.target.space, run.check)
         run.patterns = laid
 
 
@@ -283,8 +306,22 @@ class _Run:
         self.unreadable = 0
         self.from_archive = 0
         self.patterns = 0
+        # of two texts that are written the same now, the first counts
+        self.learnt: set[str] = set()
         # not the policies: the code that writes the text may have changed between two versions
         self.same_text = text_of(serving.space) == text_of(target.space)
+
+    def begin_again(self) -> None:
+        """Patterns were merged or split: what was learnt of texts that are written anew is old."""
+        if not self.same_text:
+            self.seq = self.texts = self.unreadable = self.from_archive = 0
+            self.learnt.clear()
+
+    async def check(self, store: PatternReader) -> None:
+        """Under the lock. Raises `NotSwitched` where another space has come to serve: maybe this."""
+        now = await store.serving()
+        if now is None or now.ordinal != self.serving.ordinal:
+            _refuse_overtaken(self.project, now)
 
     def prepared(self) -> Prepared:
         """As it is told."""

@@ -1,6 +1,6 @@
 """Every pattern's centroid in a space: read, and laid anew from the texts that patterns have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from services.pattern_store import (
 )
 
 _PAGE = 5_000  # centroids, or texts, read at once: 8 MB
+
+Check = Callable[[PatternReader], Awaitable[None]]
+"""Raises where a locked step must not be taken any more."""
 
 
 async def all_centroids(store: PatternReader, space: str) -> dict[str, tuple[str, Centroid]]:
@@ -54,10 +57,11 @@ class SpaceCentroids:
         self._store = store
         self._embeddings = embeddings
 
-    async def lay(self, project: str, space: str) -> int:
+    async def lay(self, project: str, space: str, check: Check) -> int:
         """Bring every centroid to what patterns are now, then the centre; how many patterns.
 
-        Raises `Unavailable`.
+        `check` is asked under the lock before anything is written: what was read before is not what
+        there is in a space that has come to serve. Raises `Unavailable`, and what `check` raises.
         """
         wanted = await self._wanted(project, space)
         async with self._store.reading(project) as store:
@@ -70,8 +74,10 @@ class SpaceCentroids:
         for start in range(0, len(ids), _PAGE):
             centroids = {key: changed[key] for key in ids[start : start + _PAGE]}
             async with self._store.locked(project) as store:
+                await check(store)
                 await store.keep(Kept(space=space, decided=(), centroids=centroids))
         async with self._store.locked(project) as store:
+            await check(store)
             geometry = await _due_geometry(store, space, wanted)
             if geometry is not None:
                 total = await store.sum(space)

@@ -174,6 +174,7 @@ def _nearest_pairs(
         placed.append(rows)
         for seq, (one, row) in enumerate(zip(page, rows, strict=True), at + 1):
             index.put(seq, one, patterns[one][0], row)
+    index.train()  # beyond what is looked through exactly, or a million patterns take hours
     places = np.concatenate(placed)
     pairs: dict[tuple[str, str], float] = {}
     for at in range(0, len(ids), _SEARCHED):

@@ -211,7 +211,8 @@ def _notes(recorded: Recorded, asked: Asked, drawn: Curves, *, adaptive: bool) -
         )
     if recorded.by_hand:
         notes.append(
-            f"{recorded.by_hand} patterns that a person merged or split stay as they are today."
+            f"Patterns that a person merged or split: {recorded.by_hand}. They keep the failures that "
+            "they have today; others may join them."
         )
     if recorded.without_vector:
         notes.append(

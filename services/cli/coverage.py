@@ -29,12 +29,12 @@ def print_coverage(projects: Sequence[ProjectCoverage]) -> None:
     print_table(columns, rows, flexible="coverage")
 
 
-def shares(interval: Interval | None) -> str:
+def _shares(interval: Interval | None) -> str:
     """An interval of shares, in brackets."""
     return "" if interval is None else f" ({interval.low:.0%} to {interval.high:.0%})"
 
 
-def counts(one: Coverage) -> str:
+def _counts(one: Coverage) -> str:
     """How many patterns there are at least, with the interval."""
     in_all = one.patterns_in_all_interval
     if round(in_all.low) == round(in_all.high):
@@ -48,7 +48,7 @@ def _row(name: str, one: Coverage) -> list[str]:
         name,
         f"{one.patterns:,}",
         f"{one.seen_once:,}",
-        f"{share}{shares(one.known_share_interval)}",
+        f"{share}{_shares(one.known_share_interval)}",
         f"{one.new_in_next:,.0f}",
-        counts(one),
+        _counts(one),
     ]

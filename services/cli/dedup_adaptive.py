@@ -13,7 +13,7 @@ from services.cli.dedup_distance import Signed, change_dedup, check_reason
 from services.cli.dedup_what_if import check_distance, figures, nothing_to_replay
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import print_json, print_table
+from services.cli.output import counted, print_json, print_table
 from services.cli.problem import misused, refuse
 from services.store.open import Store
 
@@ -46,9 +46,9 @@ def adaptive(
 async def _off(project: str | None, signed: Signed, *, as_json: bool) -> None:
     async with opened_store(effective_settings()) as store:
         name = await one_project(store, project)
-        _, policy = await store.policies.current(name)
+        seen, policy = await store.policies.current(name)
         dedup = msgspec.structs.replace(policy.dedup, adaptive=None)
-        change = await change_dedup(store, name, dedup, signed)
+        change = await change_dedup(store, name, dedup, signed, seen=seen)
     if as_json:
         version = None if change is None else change.version
         print_json({"project": name, "adaptive": None, "version": version})
@@ -72,7 +72,7 @@ async def _on(
 ) -> None:
     async with opened_store(effective_settings()) as store:
         name = await one_project(store, project)
-        _, policy = await store.policies.current(name)
+        seen, policy = await store.policies.current(name)
         dedup = _adaptive(policy.dedup, wide)
         found = await _simulation(store, name, dedup)
         if not as_json:
@@ -80,7 +80,7 @@ async def _on(
         version = None
         if not only_show:
             _agreed(name, yes=yes)
-            change = await change_dedup(store, name, dedup, signed)
+            change = await change_dedup(store, name, dedup, signed, seen=seen)
             version = None if change is None else change.version
     if as_json:
         print_json({"simulation": found, "switched_on": not only_show, "version": version})
@@ -147,9 +147,9 @@ def _print(found: Simulation) -> None:
     ]
     print_table(["", "today", "simulated"], table, flexible="")
     print(
-        f"\n{found.unchanged:,} patterns would be exactly as they are. {found.merging:,} would be made "
-        f"of several of today's; {found.splitting:,} of today's would be split. "
-        f"{found.moved_failures:,} failures would be in another pattern."
+        f"\n{counted(found.unchanged, 'pattern')} would be exactly as today. "
+        f"{found.merging:,} would be made of several of today's; {found.splitting:,} of today's would "
+        f"split. {counted(found.moved_failures, 'failure')} would be in another pattern."
     )
 
 

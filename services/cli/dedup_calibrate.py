@@ -1,18 +1,22 @@
 """`dedup calibrate`: the distance that people's answers ask for."""
 
 import getpass
+import sys
 from datetime import UTC, datetime
 
 import msgspec
+import typer
 
 from dedup.calibrate import NEEDED, Calibration, Estimate, NotEnough, Quality
+from dedup.joining import REACH
 from dedup.metric import NEEDED_TEXTS, MetricTrial
+from dedup.used import Unused
 from services.calibrating import Findings, findings
-from services.cli.dedup_distance import Signed, check_reason
+from services.cli.dedup_distance import Signed, check_narrower, check_reason
 from services.cli.dedup_what_if import nothing_to_replay
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import print_json, print_table
+from services.cli.output import counted, print_json, print_table
 from services.cli.problem import refuse
 from services.labelling import Calibrated
 from services.policy import Policy
@@ -33,17 +37,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     applied: int | None
 
 
-def calibrate(project: str | None, signed: Signed, *, apply: bool, as_json: bool) -> None:
-    """Fit, print, and put in force where that is asked for."""
+def calibrate(
+    project: str | None, signed: Signed, *, apply: bool, yes: bool, as_json: bool
+) -> None:
+    """Fit, print, and put in force where that is asked for.
+
+    yes: also where the answers do not yet tell the distance in force and the proposed one apart.
+    """
     if apply:
         check_reason(signed)
-    found, applied = run(_calibrated(project, signed, apply=apply))
-    if as_json:
-        print_json(_document(found, applied))
-    else:
-        _print(found, applied)
-    if isinstance(found.fit, NotEnough):
-        _refuse(found.project, found.fit)
+    run(_calibrated(project, signed, apply=apply, yes=yes, as_json=as_json))
 
 
 def _document(found: Findings, applied: int | None) -> dict[str, object]:
@@ -62,21 +65,53 @@ def _document(found: Findings, applied: int | None) -> dict[str, object]:
 
 
 async def _calibrated(
-    project: str | None, signed: Signed, *, apply: bool
-) -> tuple[Findings, int | None]:
+    project: str | None, signed: Signed, *, apply: bool, yes: bool, as_json: bool
+) -> None:
     async with opened_store(effective_settings()) as store:
         name = await one_project(store, project)
         version, policy = await store.policies.current(name)
         found = await findings(store.knob, store.labels, name, current=policy.dedup.distance)
         if found is None:
             nothing_to_replay(name)
+        if not as_json:
+            _print(found)
         best = _best(found)
-        if not apply or best is None:
-            return found, None
-        if policy.dedup.distance == best and found.geometry is None:
-            return found, None
-        await _apply(store, found, best, version, policy, signed)
-        return found, version + 1
+        applied = None
+        if best is not None and (policy.dedup.distance != best or found.geometry is not None):
+            if apply:
+                check_narrower(name, best, policy)
+                _agreed(found, yes=yes, as_json=as_json)
+                await _apply(store, found, best, version, policy, signed)
+                applied = version + 1
+            if not as_json:
+                _print_outcome(found, best, applied)
+    if as_json:
+        print_json(_document(found, applied))
+    if isinstance(found.fit, NotEnough):
+        _refuse(found.project, found.fit)
+
+
+def _agreed(found: Findings, *, yes: bool, as_json: bool) -> None:
+    """Return where the answers are sure, or whoever asked wants it all the same. Raises `Problem`."""
+    fit = found.fit
+    if yes or isinstance(fit, NotEnough) or _sure(fit):
+        return
+    if as_json or not sys.stdin.isatty():
+        if as_json:
+            print_json(_document(found, None))
+        refuse(
+            f"Nothing was changed: the answers about {found.project} do not yet tell the two distances "
+            "apart.",
+            "More answers would (`evalratchet dedup label`). Say --yes to put the proposed distance in "
+            "force all the same.",
+        )
+    if not typer.confirm("\nPut it in force all the same?"):
+        refuse("Nothing was changed.")
+
+
+def _sure(fit: Calibration) -> bool:
+    """Whether the proposed distance is the one in force, or better beyond doubt."""
+    return fit.proposed.distance == fit.current.distance or fit.better >= _SURE
 
 
 async def _apply(
@@ -108,14 +143,15 @@ def _best(found: Findings) -> float | None:
     return found.fit.proposed.distance if isinstance(found.fit, Calibration) else None
 
 
-def _print(found: Findings, applied: int | None) -> None:
+def _print(found: Findings) -> None:
     fit = found.fit
     if isinstance(fit, NotEnough):
         return
     print(
         f"{found.project}: {fit.same} pairs answered same, {fit.different} different; {fit.reported:,} "
-        f"pairs known from merges and splits. {fit.texts:,} distinct texts, {fit.pairs:,} pairs.\n"
+        f"pairs known from merges and splits. {fit.texts:,} distinct texts, {fit.pairs:,} pairs."
     )
+    print(_unused(fit.unused))
     rows = [_row("in force", fit.current), _row("proposed", fit.proposed)]
     columns = ["", "distance", "precision", "", "recall", "", "F1", "", "patterns"]
     print_table(columns, rows, flexible="")
@@ -127,20 +163,35 @@ def _print(found: Findings, applied: int | None) -> None:
     print(_verdict(fit))
     if found.metric is not None:
         print(_metric(found.metric, found.with_metric))
-    best = _best(found)
-    if applied is not None and best is not None:
+
+
+def _print_outcome(found: Findings, best: float, applied: int | None) -> None:
+    if applied is not None:
         metric = " and the metric are" if found.geometry is not None else " is"
         print(
             f"\nVersion {applied} of the policy of {found.project}: distance "
             f"{best:g}{metric} in force within 2 seconds, for failures decided "
             "from then on."
         )
-    elif best is not None and (best != fit.current.distance or found.geometry is not None):
+    else:
         print(
             f"\nNothing was changed. To put it in force: `evalratchet dedup calibrate --project "
             f'{found.project} --apply --reason "..."`. What it would do to the history: `evalratchet '
             f"dedup what-if --project {found.project} --distance {best:g}`."
         )
+
+
+def _unused(unused: Unused) -> str:
+    """Which answers were not used, as a line with its end; empty where all were."""
+    about = {
+        f"pairs beyond reach (more than {REACH:g} beyond the distance in force)": unused.beyond_reach,
+        "failures that went wrong in different places, which are never one pattern": (
+            unused.guards_differ
+        ),
+        "texts that were not looked at": unused.not_there,
+    }
+    some = [f"{counted(count, 'answer')} about {what}" for what, count in about.items() if count]
+    return f"Not used: {'; '.join(some)}.\n" if some else ""
 
 
 def _row(name: str, one: Quality) -> list[str]:
@@ -158,7 +209,7 @@ def _verdict(fit: Calibration) -> str:
     if fit.proposed.distance == fit.current.distance:
         return "The distance in force is the best of those that were tried."
     share = f"the proposed distance is better in {fit.better:.0%} of the resamples"
-    if fit.better >= _SURE:
+    if _sure(fit):
         return f"The answers ask for another distance: {share}."
     return f"The answers do not yet tell the two apart: {share}. More answers would."
 
@@ -184,6 +235,6 @@ def _refuse(project: str, few: NotEnough) -> None:
         "There are too few answers to say anything about the distance.",
         f"{few.same} pairs were answered same and {few.different} different; it takes {NEEDED} of "
         f"each: {few.same_missing} same and {few.different_missing} different are missing. Merges and "
-        "splits count beside them, not for them.\n"
+        f"splits count beside them, not for them.\n{_unused(few.unused)}"
         f"Answer some: evalratchet dedup label --project {project}",
     )

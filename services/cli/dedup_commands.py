@@ -39,8 +39,8 @@ def explain(
     """Show what is compared of a failure, and why it belongs to its pattern.
 
     The text part by part with what each limit left out, its masked form, guard and fingerprint; the
-    decision that is stored; and the five nearest patterns with the distance in force. The trace is
-    read from the archive and scored with the policy in force.
+    decision that is stored; and the five nearest patterns and its own, with the distance in force. The
+    trace is read from the archive and scored with the policy in force.
     """
     from services.cli.dedup_explain import explain as run
 
@@ -272,6 +272,13 @@ def calibrate(
     ] = False,
     reason: ReasonOption = "",
     by: ByOption = None,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Put it in force though the answers do not yet tell the two distances apart.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fit the dedup distance to the answers of `dedup label`, reviews, merges and splits.
@@ -284,4 +291,4 @@ def calibrate(
     from services.cli.dedup_calibrate import calibrate as run
     from services.cli.dedup_distance import Signed
 
-    run(project, Signed(by=by, reason=reason), apply=apply, as_json=as_json)
+    run(project, Signed(by=by, reason=reason), apply=apply, yes=yes, as_json=as_json)

@@ -61,7 +61,11 @@ def show_distance(project: str | None, *, as_json: bool) -> None:
         print_json(knob)
         return
     last = knob.history[-1] if knob.history else None
-    adaptive = "off" if knob.wide is None else f"on, from {knob.wide:g} down to {knob.distance:g}"
+    adaptive = "off"
+    if knob.wide is not None:
+        adaptive = f"on, from {knob.wide:g} down to {knob.distance:g}"
+        if knob.wide <= knob.distance:
+            adaptive = f"on, without effect: {knob.wide:g} is not wider than the distance"
     fields = [
         ("project", knob.project),
         ("distance", f"{knob.distance:g}"),
@@ -108,6 +112,11 @@ def set_distance(
             f"{change.version} of its policy, by {change.changed_by}. It is in force within 2 "
             "seconds, for failures decided from then on."
         )
+        if change.after.dedup.adaptive is not None:
+            print(
+                "The adaptive mode is on: this is what it goes down to. `evalratchet dedup distance "
+                f"--project {name}` shows where it is now."
+            )
     if steps is None:
         print(
             "What was decided before stays. `--reassign` carries it out on that too; "
@@ -116,7 +125,8 @@ def set_distance(
     elif steps:
         print(
             f"Reassigned what is stored: {steps['split']} splits and {steps['merge']} merges. Each "
-            f"is in `evalratchet patterns history {name}` and can be undone there."
+            f"is in `evalratchet patterns history --project {name}` and can be undone: `patterns undo`, "
+            "the latest first."
         )
     else:
         print("What is stored is as this distance would have it: nothing to reassign.")
@@ -132,10 +142,13 @@ def check_reason(signed: Signed) -> None:
 
 
 async def change_dedup(
-    store: Store, project: str, dedup: DedupPolicy, signed: Signed
+    store: Store, project: str, dedup: DedupPolicy, signed: Signed, *, seen: int
 ) -> PolicyChange | None:
-    """Put another dedup policy in force; None when it is in force already. Raises `Problem`."""
-    version, before = await store.policies.current(project)
+    """Put another dedup policy in force; None when it is in force already. Raises `Problem`.
+
+    seen: the version of the policy that `dedup` was made from; with a later one nothing is changed.
+    """
+    _, before = await store.policies.current(project)
     after = msgspec.structs.replace(before, dedup=dedup)
     if after == before:
         return None
@@ -145,7 +158,7 @@ async def change_dedup(
         by=signed.by or getpass.getuser(),
         reason=signed.reason,
         at=datetime.now(UTC),
-        expected=version,
+        expected=seen,
     )
     if change is None:
         refuse(
@@ -205,11 +218,25 @@ async def _set(
         await make_embedded_store(settings)
     async with opened_store(settings) as store:
         name = await one_project(store, None) if project is None else project
-        _, policy = await store.policies.current(name)
+        if name not in await store.reader.projects():
+            note(f"Nothing has come from a project named {name!r} yet: this is for when it does.")
+        version, policy = await store.policies.current(name)
+        check_narrower(name, distance, policy)
         dedup = msgspec.structs.replace(policy.dedup, distance=distance)
-        change = await change_dedup(store, name, dedup, signed)
+        change = await change_dedup(store, name, dedup, signed, seen=version)
         steps = await _reassigned(store, name, distance, signed) if reassign else None
     return name, policy.dedup.distance, change, steps
+
+
+def check_narrower(project: str, distance: float, policy: Policy) -> None:
+    """Raise a `Problem` for a distance that the adaptive mode could not go down to."""
+    wide = _wide(policy)
+    if wide is not None and wide <= distance:
+        misused(
+            f"The adaptive distance of {project} begins at {wide:g} and goes down: {distance:g} is no end "
+            "of that.",
+            "First `evalratchet dedup adaptive on --wide` with more, or `dedup adaptive off`.",
+        )
 
 
 async def _reassigned(

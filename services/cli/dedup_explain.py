@@ -117,7 +117,10 @@ async def _read(store: Store, reader: PatternReader, failure: Failure) -> Explai
         vector = next((vectors[key] for key in asked if key in vectors), None)
         why = "this text was not embedded: its fingerprint was known, or it was not decided yet"
         if vector is not None:
-            nearest, geometry = await _nearest(reader, space, vector, one.guard, distance)
+            own = None if decision is None else decision.pattern_id
+            nearest, geometry = await _nearest(
+                reader, space, vector, one.guard, distance=distance, own=own
+            )
     text = failure_text(failure, written)
     return Explained(
         project=failure.project,
@@ -141,9 +144,18 @@ async def _read(store: Store, reader: PatternReader, failure: Failure) -> Explai
 
 
 async def _nearest(
-    reader: PatternReader, space: str, vector: np.ndarray, guard: str, distance: float
+    reader: PatternReader,
+    space: str,
+    vector: np.ndarray,
+    guard: str,
+    *,
+    distance: float,
+    own: str | None,
 ) -> tuple[Sequence[Near], int]:
-    """The patterns nearest to a raw vector (d,), of every guard, and the geometry's number."""
+    """The patterns nearest to a raw vector (d,), of every guard, and the geometry's number.
+
+    The pattern `own` is among them, however far it is today: centre and centroids move on.
+    """
     geometry = await reader.geometry(space) or first_geometry(len(vector))
     place = geometry.placed(vector.reshape(1, -1).astype(np.float32))[0]
     found: list[Near] = []
@@ -164,9 +176,11 @@ async def _nearest(
                 same_guard=here[at].guard == guard,
                 joins=here[at].guard == guard and float(away[at]) <= distance,
             )
-            for at in np.argsort(away, kind="stable")[:_NEAREST]
+            for rank, at in enumerate(np.argsort(away, kind="stable"))
+            if rank < _NEAREST or here[at].pattern_id == own
         ]
-        found = sorted(found, key=lambda one: one.distance)[:_NEAREST]
+        found.sort(key=lambda one: one.distance)
+        found = [one for rank, one in enumerate(found) if rank < _NEAREST or one.pattern_id == own]
     return found, geometry.number
 
 
@@ -197,7 +211,10 @@ def _print(shown: Explained) -> None:
     if shown.nearest is None:
         note(f"What is near cannot be told: {shown.why_no_nearest}.")
         return
-    rows = [[one.pattern_id, f"{one.distance:.4f}", one.guard, _why(one)] for one in shown.nearest]
+    own = None if shown.decision is None else shown.decision.pattern_id
+    rows = [
+        [one.pattern_id, f"{one.distance:.4f}", one.guard, _why(one, own)] for one in shown.nearest
+    ]
     print_table(["pattern", "distance", "guard", "could be joined"], rows, flexible="guard")
 
 
@@ -230,7 +247,9 @@ def _decided(shown: Explained) -> str:
     return said
 
 
-def _why(one: Near) -> str:
+def _why(one: Near, own: str | None) -> str:
+    if one.pattern_id == own:
+        return "yes: it is in it" if one.joins else "it is in it, by an earlier decision"
     if not one.same_guard:
         return "no: another guard"
     return "yes" if one.joins else "no: too far"

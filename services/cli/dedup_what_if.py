@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from dedup.comparison import Grouping
-from services.cli.coverage import counts, shares
 from services.cli.drawing import check_picture, draw_what_if, terminal_what_if
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import one_line, print_json, print_table
+from services.cli.output import counted, one_line, print_json, print_table
 from services.cli.problem import misused, note, refuse
 from services.cli.span import moment_before_now
 from services.what_if import Asked, Example, WhatIf, what_if
@@ -85,10 +84,17 @@ def nothing_to_replay(project: str) -> NoReturn:
 def print_what_if(answer: WhatIf) -> None:
     """Print the answer for people."""
     since = f" since {answer.since:%Y-%m-%d %H:%M}Z" if answer.since is not None else ""
+    asked = (
+        f"The dedup distance of {answer.project} is {answer.distance:g}: what if everything had been "
+        "decided at it?"
+        if answer.distance == answer.current_distance
+        else f"What if the dedup distance of {answer.project} were {answer.distance:g} instead of "
+        f"{answer.current_distance:g}?"
+    )
     print(
-        f"What if the dedup distance of {answer.project} were {answer.distance:g} instead of "
-        f"{answer.current_distance:g}? {answer.failures:,} failures{since}, "
-        f"{answer.texts:,} distinct texts.\n"
+        f"{asked} "
+        f"{counted(answer.failures, 'failure')}{since}, "
+        f"{counted(answer.texts, 'distinct text')}.\n"
     )
     rows = [
         [name, today, then]
@@ -99,9 +105,10 @@ def print_what_if(answer: WhatIf) -> None:
     print_table(["", "today", f"at {answer.distance:g}"], rows, flexible="")
     share = answer.moved_failures / max(1, answer.failures)
     print(
-        f"\n{answer.unchanged:,} patterns stay exactly as they are. {answer.merging:,} patterns "
-        f"would be made of several of today's; {answer.splitting:,} of today's would split. "
-        f"{answer.moved_failures:,} failures ({share:.0%}) would be in another pattern."
+        f"\n{counted(answer.unchanged, 'pattern')} would be exactly as today. "
+        f"{counted(answer.merging, 'pattern')} would be made of several of today's; "
+        f"{answer.splitting:,} of today's would split. "
+        f"{counted(answer.moved_failures, 'failure')} ({share:.0%}) would be in another pattern."
     )
     _print_examples("Would become one pattern", answer.merges, answer.merging)
     _print_examples("Would come apart", answer.splits, answer.splitting)
@@ -113,20 +120,20 @@ def print_what_if(answer: WhatIf) -> None:
 def figures(one: Grouping) -> list[tuple[str, str]]:
     """A grouping by name and value, as people read it."""
     known = one.coverage
-    share = known.known_share
+    share, sure = known.known_share, known.known_share_interval
+    in_all = known.patterns_in_all_interval
     quantiles = one.occurrences
     return [
         ("patterns", f"{one.patterns:,}"),
-        ("bloat: patterns for each distinct text", f"{one.bloat:.2f}"),
+        ("bloat: patterns for each text", f"{one.bloat:.2f}"),
         ("failures of a pattern: median", f"{quantiles['0.5']:g}"),
         ("  nine in ten have at most", f"{quantiles['0.9']:g}"),
         ("  the largest has", f"{quantiles['1']:g}"),
         ("patterns seen once", f"{known.seen_once:,}"),
-        (
-            "share of failures to come that is known",
-            "-" if share is None else f"{share:.0%}{shares(known.known_share_interval)}",
-        ),
-        ("patterns there are in all", counts(known)),
+        ("failures to come that are known", "-" if share is None else f"{share:.0%}"),
+        ("  95 % interval", "-" if sure is None else f"{sure.low:.0%} to {sure.high:.0%}"),
+        ("patterns in all, at least", f"{known.patterns_in_all:,.0f}"),
+        ("  95 % interval", f"{in_all.low:,.0f} to {in_all.high:,.0f}"),
     ]
 
 
@@ -137,7 +144,7 @@ def _print_examples(title: str, examples: Sequence[Example], count: int) -> None
     for number, one in enumerate(examples, start=1):
         for place, part in enumerate(one.parts):
             head = f"{number:>3}. " if place == 0 else "     "
-            seen = f"{part.failures:,} failure{'' if part.failures == 1 else 's'}"
+            seen = counted(part.failures, "failure")
             print(f"{head}{part.pattern_id}  {seen:>14}  {one_line(part.text)}")
         if one.more:
             print(f"     and {one.more:,} more")

@@ -7,7 +7,7 @@ from services.cli.known import check_beginning, check_project
 from services.cli.logs import warnings_on_stderr
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import full, one_line, print_fields, print_json, print_table
+from services.cli.output import counted, full, one_line, print_fields, print_json, print_table
 from services.cli.problem import ExitCode, note, refuse
 from services.mode_store import Mode, ModeMember, ModeRefit
 from services.modes import NothingToRefit
@@ -26,8 +26,8 @@ def list_modes(*, project: str | None, gone: bool, as_json: bool) -> None:
         return
     if not modes:
         note(
-            "There are no modes yet. They are looked for from 20 patterns on; "
-            "`evalratchet modes refit` does it now."
+            "There are no modes yet. They are looked for from 20 patterns on, and found where enough "
+            "of them lie close together; `evalratchet modes refit` looks now."
         )
         return
     rows = [
@@ -89,9 +89,14 @@ def refit_modes(project: str | None, *, as_json: bool) -> None:
         return
     detail: dict[str, Any] = refit.detail
     print(
-        f"{refit.project}: {refit.patterns} patterns are in {refit.modes} modes, "
-        f"{detail['in_no_mode']} in none ({refit.seconds:.1f} s)."
+        f"{refit.project}: {refit.patterns - detail['in_no_mode']} of {refit.patterns} patterns are in "
+        f"{counted(refit.modes, 'mode')} ({refit.seconds:.1f} s)."
     )
+    if not refit.modes and not detail["gone"]:
+        print(
+            "Too few of them lie close together to make a mode; there may be one with more patterns."
+        )
+        return
     print(
         f"{detail['kept']} modes are known from before, {len(detail['born'])} are new, "
         f"{len(detail['gone'])} are gone."

@@ -43,6 +43,11 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+def counted(count: int, noun: str) -> str:
+    """How many of something, in words: 1 pattern, 1,204 patterns."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def when(moment: datetime | None) -> str:
     """A time as people read it, in UTC to the second."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

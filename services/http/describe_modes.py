@@ -54,7 +54,6 @@ MODE: dict[str, Any] = {
     },
     "openapi_extra": {
         "parameters": [
-            {"name": "mode_id", "in": "path", "required": True, "schema": {"type": "string"}},
             _PROJECT,
             _LIMIT,
         ]

@@ -1,15 +1,19 @@
-"""What a merge or a split says about pairs of texts, for whoever fits a distance."""
+"""What a merge or a split says about pairs of texts, for whoever fits a distance.
+
+And what a review of a doubtful decision says beside the split that carries it out.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from services.knob import REASSIGNED
-from services.store.change_rows import Signed
-from services.store.pattern_tables import occurrence, pair_label, pattern
+from services.pattern_changes import PatternChange
+from services.store.change_rows import Before, Signed
+from services.store.pattern_tables import occurrence, pair_label, pattern, pattern_change
 from services.store.upsert import merging
 
 Verdict = Literal["same", "different"]
@@ -89,15 +93,98 @@ def unlabel_pairs(
     project: str,
     changed: Sequence[tuple[str, str, dict[str, Any] | None]],
     source: Source,
+    change: PatternChange,
 ) -> None:
-    """Give these pairs back the label they had, unless somebody said something since."""
+    """Give these pairs back the label they had, unless somebody said something since.
+
+    The review that a split carries out is signed as the split is: it goes with it.
+    """
+    review = and_(
+        pair_label.c.source == "grey",
+        pair_label.c.labelled_by == change.by,
+        pair_label.c.labelled_at == change.at,
+    )
     for first, second, old in changed:
         mine = (
             (pair_label.c.project == project)
             & (pair_label.c.first == first)
             & (pair_label.c.second == second)
-            & (pair_label.c.source == source)
+            & or_(pair_label.c.source == source, review)
         )
         if connection.execute(delete(pair_label).where(mine)).rowcount and old is not None:
             at = msgspec.convert(old["labelled_at"], datetime)
             connection.execute(_put, old | {"labelled_at": at})
+
+
+def add_review(
+    connection: Connection,
+    project: str,
+    change_id: str,
+    pair: tuple[str, str],
+    had: dict[str, Any] | None,
+) -> bool:
+    """Have undoing a split give this pair back the label it had. False: the split is undone already."""
+    mine = (pattern_change.c.project == project) & (pattern_change.c.change_id == change_id)
+    row = connection.execute(
+        select(pattern_change.c.before, pattern_change.c.undone_by).where(mine)
+    ).one()
+    if row.undone_by is not None:
+        return False
+    before = msgspec.convert(row.before, Before)
+    if pair not in {(first, second) for first, second, _ in before.labels}:
+        before.labels.append((*pair, msgspec.to_builtins(had)))
+        values = {"before": msgspec.to_builtins(before)}
+        connection.execute(update(pattern_change).where(mine).values(values))
+    return True
+
+
+def decided_different(
+    connection: Connection, project: str, fingerprints: Sequence[str]
+) -> list[str]:
+    """Those of these texts whose doubtful decisions were found "different"."""
+    rows = connection.scalars(
+        select(occurrence.c.fingerprint)
+        .where(
+            occurrence.c.project == project,
+            occurrence.c.fingerprint.in_(list(fingerprints)),
+            occurrence.c.grey,
+            occurrence.c.grey_decided == "different",
+        )
+        .distinct()
+    )
+    return sorted(rows)
+
+
+def reopen(
+    connection: Connection, project: str, pattern_id: str, decided_before: Sequence[str]
+) -> None:
+    """Open the doubtful decisions again that made this pattern, for the split that did is undone."""
+    connection.execute(
+        update(occurrence)
+        .where(
+            occurrence.c.project == project,
+            occurrence.c.pattern_id == pattern_id,
+            occurrence.c.grey,
+            occurrence.c.grey_decided == "different",
+            occurrence.c.fingerprint.not_in(list(decided_before)),
+        )
+        .values(grey_decided=None)
+    )
+
+
+def undone_splits(connection: Connection, project: str | None) -> set[tuple[str, str]]:
+    """Projects and fingerprints of texts that were split off, and the split was undone.
+
+    Without what only carried out a distance: that says nothing about these failures.
+    """
+    wanted = [
+        pattern_change.c.kind == "split",
+        pattern_change.c.undone_by.is_not(None),
+        ~pattern_change.c.reason.startswith(REASSIGNED, autoescape=True),
+    ]
+    if project is not None:
+        wanted.append(pattern_change.c.project == project)
+    rows = connection.execute(
+        select(pattern_change.c.project, pattern_change.c.detail).where(*wanted)
+    )
+    return {(row.project, one) for row in rows for one in row.detail["fingerprints"]}

@@ -37,6 +37,8 @@ class Before(msgspec.Struct, kw_only=True):
     """By case id: the pattern it was of, and the change that had superseded it."""
     labels: list[tuple[str, str, dict[str, Any] | None]] = []
     """Pairs of fingerprints that the change labelled, and the label they had."""
+    decided: list[str] = []
+    """Of a split: fingerprints whose doubtful decisions had been found "different" before it."""
 
 
 def next_change(connection: Connection, project: str) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, insert, select
 
-from dedup.geometry import Geometry
+from dedup.geometry import Geometry, is_young
 from services.pattern_store import GeometryMove, Serving
 from services.store.pattern_tables import geometry, serving_space
 
@@ -122,4 +122,4 @@ def _geometry(row: Row[Any]) -> Geometry:
     metric = None
     if row.metric is not None:
         metric = np.frombuffer(row.metric, "<f4").reshape(len(centre), len(centre)).copy()
-    return Geometry(row.number, centre, metric)
+    return Geometry(row.number, centre, metric, is_young(row.texts))

@@ -8,8 +8,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 
 from dedup.labels import Verdict
 from services.labelling import GreyDecision, PairLabel
+from services.store.change_labels import add_review, undone_splits
 from services.store.database import Database
-from services.store.labels import put_label
+from services.store.labels import label_row, label_there, put_label
 from services.store.pattern_tables import embedding, occurrence, pattern
 from services.store.reader import starts_with
 
@@ -25,14 +26,25 @@ class GreyDecisions:
         self._database = database
 
     async def undecided(
-        self, project: str | None, *, limit: int, since: datetime | None = None
+        self,
+        project: str | None,
+        *,
+        limit: int,
+        since: datetime | None = None,
+        untouched: bool = False,
     ) -> Sequence[GreyDecision]:
         """Those nobody has decided yet, the nearest first. Raises `Unavailable`."""
         wanted = [occurrence.c.grey, occurrence.c.grey_decided.is_(None), _of(project)]
         if since is not None:
             wanted.append(occurrence.c.failed_at >= since)
         order = occurrence.c.distance, occurrence.c.project, occurrence.c.seq
-        return await self._rows(_query().where(*wanted).order_by(*order).limit(limit))
+        query = _query().where(*wanted).order_by(*order)
+        if not untouched:
+            return await self._rows(query.limit(limit))
+        rows = await self._database.read(
+            lambda connection: _untouched(connection, query, project, limit)
+        )
+        return [_decision(row) for row in rows]
 
     async def find(self, event_id: str, project: str | None = None) -> Sequence[GreyDecision]:
         """Doubtful decisions whose event id starts with this. Raises `Unavailable`."""
@@ -40,11 +52,20 @@ class GreyDecisions:
         return await self._rows(_query().where(*wanted).order_by(occurrence.c.event_id).limit(50))
 
     async def close(
-        self, decision: GreyDecision, label: PairLabel | None, verdict: Verdict
+        self,
+        decision: GreyDecision,
+        label: PairLabel | None,
+        verdict: Verdict,
+        split: str | None = None,
     ) -> bool:
         """Note the verdict on every doubtful decision about this text. Raises `Unavailable`."""
 
         def work(connection: Connection) -> bool:
+            if label is not None and split is not None:
+                pair, there = (label.first, label.second), label_there(connection, label)
+                had = None if there is None else label_row(there)
+                if not add_review(connection, label.project, split, pair, had):
+                    return False
             noted = connection.execute(
                 update(occurrence)
                 .where(
@@ -98,6 +119,20 @@ def _query() -> Select[Any]:
         .outerjoin(embedding, its_text)
         .outerjoin(_first, representative)
     )
+
+
+def _untouched(
+    connection: Connection, query: Select[Any], project: str | None, limit: int
+) -> list[Row[Any]]:
+    """The first rows about texts of which no split was undone."""
+    undone = undone_splits(connection, project)
+    asked = limit
+    while True:
+        rows = connection.execute(query.limit(asked)).all()
+        left = [row for row in rows if (row.project, row.fingerprint) not in undone]
+        if len(left) >= limit or len(rows) < asked:
+            return left[:limit]
+        asked *= 2
 
 
 def _of(project: str | None) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, Select, and_, case, func, select
 
-from dedup.geometry import Geometry
+from dedup.geometry import Geometry, is_young
 from dedup.history import History, Move
 from services.knob import REASSIGNED, Recorded, SeenPatterns
 from services.store.database import Database
@@ -203,7 +203,8 @@ def _moves(connection: Connection, project: str, space: str) -> list[Move]:
         metric = None
         if row.metric is not None:
             metric = np.frombuffer(row.metric, "<f4").reshape(len(centre), len(centre))
-        moves.append(Move(row.texts, Geometry(row.number, centre, metric)))
+        young = is_young(row.texts)
+        moves.append(Move(row.texts, Geometry(row.number, centre, metric, young)))
     return moves
 
 

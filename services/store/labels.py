@@ -44,7 +44,7 @@ class Labels:
         """Have things be as before this answer, unless somebody answered since. Raises `Unavailable`."""
 
         def work(connection: Connection) -> bool:
-            if _there(connection, label) != label:
+            if label_there(connection, label) != label:
                 return False
             if before is not None:
                 put_label(connection, before)
@@ -57,20 +57,22 @@ class Labels:
 
 def put_label(connection: Connection, label: PairLabel) -> PairLabel | None:
     """Keep an answer in the place of an earlier one, which is returned."""
-    before = _there(connection, label)
-    connection.execute(
-        _put,
-        {
-            "project": label.project,
-            "first": label.first,
-            "second": label.second,
-            "verdict": label.verdict,
-            "source": label.source,
-            "labelled_by": label.by,
-            "labelled_at": label.at,
-        },
-    )
+    before = label_there(connection, label)
+    connection.execute(_put, label_row(label))
     return before
+
+
+def label_row(label: PairLabel) -> dict[str, Any]:
+    """An answer as it is kept."""
+    return {
+        "project": label.project,
+        "first": label.first,
+        "second": label.second,
+        "verdict": label.verdict,
+        "source": label.source,
+        "labelled_by": label.by,
+        "labelled_at": label.at,
+    }
 
 
 class Calibrations:
@@ -144,7 +146,8 @@ def _pair(label: PairLabel) -> Any:
     )
 
 
-def _there(connection: Connection, label: PairLabel) -> PairLabel | None:
+def label_there(connection: Connection, label: PairLabel) -> PairLabel | None:
+    """What is kept about the pair of this answer."""
     row = connection.execute(select(pair_label).where(_pair(label))).first()
     return None if row is None else _label(row)
 

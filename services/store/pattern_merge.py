@@ -78,7 +78,7 @@ def unmerge(
         put(connection, project, root, {"label": None})
     undo_centroids(connection, project, change.change_id, members, root)
     _uncase(connection, project, before, members, undo_id)
-    unlabel_pairs(connection, project, before.labels, "merge")
+    unlabel_pairs(connection, project, before.labels, "merge", change)
     return concerned
 
 

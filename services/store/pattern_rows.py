@@ -31,17 +31,6 @@ _count = (
     )
 )
 
-_change_fault = [
-    update(table)
-    .where(
-        table.c.project == bindparam("in_project"),
-        table.c.event_id == bindparam("of_event"),
-        table.c.fault != bindparam("now"),
-    )
-    .values(fault=bindparam("now"))
-    for table in (occurrence, pattern)
-]
-
 _of_occurrence = and_(
     pattern.c.project == occurrence.c.project, pattern.c.pattern_id == occurrence.c.pattern_id
 )
@@ -64,6 +53,31 @@ _fingerprints = (
         pattern_fingerprint.c.project == bindparam("in_project"),
         pattern_fingerprint.c.fingerprint.in_(bindparam("asked", expanding=True)),
     )
+)
+_faults = (
+    select(occurrence.c.event_id, occurrence.c.fault, occurrence.c.pattern_id, pattern.c.root)
+    .select_from(occurrence.join(pattern, _of_occurrence))
+    .where(
+        occurrence.c.project == bindparam("in_project"),
+        occurrence.c.event_id.in_(bindparam("asked", expanding=True)),
+    )
+)
+_change_fault = (
+    update(occurrence)
+    .where(
+        occurrence.c.project == bindparam("in_project"),
+        occurrence.c.event_id == bindparam("of_event"),
+    )
+    .values(fault=bindparam("now"))
+)
+_change_representative = (  # by the pattern's id: no index has their events
+    update(pattern)
+    .where(
+        pattern.c.project == bindparam("in_project"),
+        pattern.c.pattern_id == bindparam("of_pattern"),
+        pattern.c.event_id == bindparam("of_event"),
+    )
+    .values(fault=bindparam("now"))
 )
 _patterns_now = (
     select(occurrence.c.event_id, pattern.c.root)
@@ -194,12 +208,28 @@ def add_occurrences(connection: Connection, project: str, decided: Sequence[Deci
 
 def change_faults(connection: Connection, project: str, faults: Mapping[str, Fault]) -> None:
     """Note whose failures these are, by event id, where that has changed."""
-    rows = [
-        {"in_project": project, "of_event": event_id, "now": fault}
-        for event_id, fault in sorted(faults.items())
-    ]
-    for change in _change_fault:
-        connection.execute(change, rows)
+    asked = {"in_project": project, "asked": sorted(faults)}
+    found = connection.execute(_faults, asked).all()
+    changed = sorted(one for one in found if one.fault != faults[one.event_id])
+    if not changed:  # most that comes again says nothing new
+        return
+    connection.execute(
+        _change_fault,
+        [
+            {"in_project": project, "of_event": one.event_id, "now": faults[one.event_id]}
+            for one in changed
+        ],
+    )
+    places = sorted(
+        {(part, one.event_id) for one in changed for part in (one.pattern_id, one.root)}
+    )
+    connection.execute(
+        _change_representative,
+        [
+            {"in_project": project, "of_pattern": part, "of_event": one, "now": faults[one]}
+            for part, one in places
+        ],
+    )
 
 
 def _row(project: str, one: Decided, pattern_id: str) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from services.store.change_cases import (
     settle_cases,
 )
 from services.store.change_centroids import split_centroids, undo_centroids
-from services.store.change_labels import label_pairs, representatives, unlabel_pairs
+from services.store.change_labels import (
+    decided_different,
+    label_pairs,
+    reopen,
+    representatives,
+    unlabel_pairs,
+)
 from services.store.change_rows import Before, Signed
 from services.store.changed_patterns import (
     check_names,
@@ -47,6 +53,7 @@ def split(
     before = Before(
         events={one: where for one, where in moved.items() if where != root},
         fingerprints=_stored(connection, project, fingerprints, root),
+        decided=decided_different(connection, project, fingerprints),
     )
     _make(connection, project, made, source, _first(connection, project, moved))
     events = move_occurrences(connection, project, parts, dict.fromkeys(fingerprints, made))
@@ -89,6 +96,7 @@ def unsplit(
     )
     back = {one: before.fingerprints.get(one, root) for one in theirs}
     _put(connection, _put_fingerprint, project, back)
+    reopen(connection, project, made, before.decided)
     connection.execute(
         update(occurrence)
         .where(occurrence.c.project == project, occurrence.c.pattern_id == made)
@@ -111,7 +119,7 @@ def unsplit(
         put_case(connection, project, case_id, pattern_id, superseded)
     counting = [one for one, (_, superseded) in before.cases.items() if superseded is None]
     settle_cases(connection, project, members, undo_id, counting)
-    unlabel_pairs(connection, project, before.labels, "split")
+    unlabel_pairs(connection, project, before.labels, "split", change)
     return [root]
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from dedup.assign import KnownFingerprint
+from services.store import pattern_rows
+from services.store.change_cases import members_of
 from services.store.database import Database
 from services.store.pattern_tables import (
     embedding,
@@ -16,6 +18,14 @@ from services.store.pattern_tables import (
 from services.store.upsert import absorbing
 
 _add_fingerprint = absorbing(pattern_fingerprint)
+_learn_again = (
+    update(pattern_fingerprint)
+    .where(
+        pattern_fingerprint.c.project == bindparam("in_project"),
+        pattern_fingerprint.c.fingerprint == bindparam("learnt"),
+    )
+    .values(pattern_id=bindparam("now"), distance=bindparam("far"))
+)
 _TRACES_OF_ONE = 3  # the latest failures of a text: the archive keeps one of them longest
 
 
@@ -84,9 +94,9 @@ class SpaceRecords:
         return {row.pattern_id: (row.text, row.occurrences) for row in rows}
 
     async def learn(self, project: str, known: Mapping[str, KnownFingerprint]) -> None:
-        """Have failures with these fingerprints belong to these patterns, where none is known yet.
+        """Have failures with these fingerprints belong to these patterns.
 
-        Raises `Unavailable`.
+        Where there are such failures already, they stay where they are. Raises `Unavailable`.
         """
         rows = [
             {
@@ -99,7 +109,43 @@ class SpaceRecords:
         ]
 
         def work(connection: Connection) -> None:
+            stale = _stale(connection, project, known)
             connection.execute(_add_fingerprint, rows)
+            if stale:
+                now = [
+                    {
+                        "in_project": project,
+                        "learnt": fingerprint,
+                        "now": known[fingerprint].pattern_id,
+                        "far": known[fingerprint].distance,
+                    }
+                    for fingerprint in stale
+                ]
+                connection.execute(_learn_again, now)
 
         if rows:
-            await self._database.write(work)
+            await self._database.write(work, "dedup", project=project)
+
+
+def _stale(
+    connection: Connection, project: str, known: Mapping[str, KnownFingerprint]
+) -> list[str]:
+    """What was learnt by an earlier run and has not failed since: its pattern was split meanwhile."""
+    there = pattern_rows.fingerprints(connection, project, sorted(known))
+    other = {
+        key: one.pattern_id for key, one in there.items() if one.pattern_id != known[key].pattern_id
+    }
+    if not other:
+        return []
+    members = members_of(connection, project, sorted(set(other.values())))
+    parts = sorted({part for ids in members.values() for part in ids})
+    failed = connection.scalars(
+        select(occurrence.c.fingerprint)
+        .where(
+            occurrence.c.project == project,
+            occurrence.c.pattern_id.in_(parts),
+            occurrence.c.fingerprint.in_(sorted(other)),
+        )
+        .distinct()
+    )
+    return sorted(other.keys() - set(failed))

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import insert
@@ -15,6 +17,7 @@ from typer.testing import Result
 from capture.events import Failure
 from capture.trace import Trace
 from dedup.encoders.hashing import HashingEncoder
+from services.cli import dedup_adaptive
 from services.deduper import Deduper
 from services.encoders import Encoders
 from services.index_files import IndexFiles
@@ -30,7 +33,16 @@ Run = Callable[..., Result]
 RunJson = Callable[..., Any]
 
 THINGS = ("parcel", "invoice", "refund", "voucher", "login")
-TAILS = ("is lost", "is lost again", "was lost", "never came", "never came here", "came never")
+LOST = ("is lost", "is lost again", "was lost", "was lost here", "got lost", "got lost again")
+AWAY = (
+    "never came",
+    "never came here",
+    "came never",
+    "came never here",
+    "never comes",
+    "comes never",
+)
+TAILS = (*LOST, *AWAY)
 SET = ("policy", "set", "shop", "--distance", "0.45", "--by", "ann", "--reason", "measured")
 
 
@@ -51,7 +63,7 @@ class Hashing:
 
 
 def failures() -> list[Failure]:
-    """Sixty failures of yesterday and before, in five times six wordings, each seen twice."""
+    """120 failures of yesterday and before, in five times twelve wordings, each seen twice."""
     now = datetime.now(UTC)
     texts = [f"my {thing} {tail}" for tail in TAILS for thing in THINGS] * 2
     return [
@@ -241,7 +253,7 @@ def test_the_adaptive_distance_is_switched_on_only_after_its_simulation(
 ) -> None:
     simulated = cli_json("dedup", "adaptive", "simulate", "--wide", "0.9", *shop)["simulation"]
     assert simulated["steps"][0]["distance"] == 0.9
-    assert simulated["steps"][-1]["failures"] == 60
+    assert simulated["steps"][-1]["failures"] == 120
     assert cli_json("dedup", "distance", *shop)["wide"] is None
     on = ("dedup", "adaptive", "on", "--wide", "0.9", *shop, "--reason", "a new suite")
     refused = cli(*on)
@@ -258,11 +270,68 @@ def test_the_adaptive_distance_is_switched_on_only_after_its_simulation(
     assert cli_json("dedup", "distance", *shop)["effective"] == 0.45
 
 
+def test_the_adaptive_distance_goes_down_to_something(
+    cli: Run, cli_json: RunJson, shop: Sequence[str]
+) -> None:
+    on = ("dedup", "adaptive", "on", "--wide", "0.6", *shop, "--reason", "new", "--yes")
+    assert cli(*on).exit_code == 0
+    beyond = cli("dedup", "distance", "0.6", *shop, "--reason", "x")
+    assert beyond.exit_code == 2
+    assert "begins at 0.6" in beyond.stderr
+    assert cli_json("dedup", "distance", *shop)["distance"] == 0.45
+    nearer = cli("dedup", "distance", "0.4", *shop, "--reason", "x")
+    assert "what it goes down to" in nearer.stdout
+
+
+def test_what_another_changed_meanwhile_is_not_undone(
+    cli: Run, shop: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(project: str, *, yes: bool) -> None:
+        # the person looks at the simulation, and somebody else turns the knob
+        done = threading.Thread(
+            target=lambda: asyncio.run(turned(project, 0.5)),
+        )
+        done.start()
+        done.join()
+
+    monkeypatch.setattr(dedup_adaptive, "_agreed", slow)
+    said = cli("dedup", "adaptive", "on", "--wide", "0.9", *shop, "--reason", "new")
+    assert said.exit_code == 1
+    assert "Somebody else changed the policy" in said.stderr
+    shown = cli("dedup", "distance", *shop).stdout
+    assert "0.5" in shown
+    assert "adaptive      off" in shown
+
+
+async def turned(project: str, distance: float) -> None:
+    """What `dedup distance` of another process leaves."""
+    store = open_store(load_settings())
+    await store.start()
+    try:
+        version, policy = await store.policies.current(project)
+        after = msgspec.structs.replace(
+            policy, dedup=msgspec.structs.replace(policy.dedup, distance=distance)
+        )
+        made = await store.policies.change(
+            project, after, by="bob", reason="x", at=datetime.now(UTC), expected=version
+        )
+        assert made is not None
+    finally:
+        await store.close()
+
+
+def test_a_distance_ahead_of_the_first_failure_says_so(cli: Run, shop: Sequence[str]) -> None:
+    assert "yet" not in cli("dedup", "distance", "0.5", *shop, "--reason", "x").stderr
+    other = cli("dedup", "distance", "0.5", "--project", "sohp", "--reason", "x")
+    assert other.exit_code == 0
+    assert "Nothing has come from a project named 'sohp' yet" in other.stderr
+
+
 @pytest.mark.usefixtures("decided")
 def test_status_shows_how_much_is_known(cli: Run, cli_json: RunJson) -> None:
     (one,) = cli_json("status", "--project", "shop")["coverage"]
     assert one["project"] == "shop"
-    assert one["coverage"]["failures"] == 60
+    assert one["coverage"]["failures"] == 120
     assert one["coverage"]["known_share"] == 1
     assert one["coverage"]["known_share_interval"]["low"] < 1
     told = cli("status").stdout

@@ -82,7 +82,7 @@ async def _fill(raw: np.ndarray, truth: np.ndarray) -> None:
         signed = {"by": "evalratchet", "reason": "first", "at": NOW}
         serving = Serving(ordinal=1, space=SPACE, encoder="test", text=TextPolicy(), **signed)
         await writer.serve(serving)
-        move = GeometryMove(space=SPACE, geometry=geometry, kind="centre", texts=0, **signed)
+        move = GeometryMove(space=SPACE, geometry=geometry, kind="centre", texts=20, **signed)
         await writer.move(move)
         texts = [Embedded(c.fingerprint, c.text, v) for c, v in zip(candidates, raw, strict=True)]
         total = Sum(len(texts), raw.sum(axis=0, dtype=np.float64))
@@ -211,6 +211,75 @@ def test_calibrate_prints_both_distances_and_applies_when_told_to(
         assert cli_json("policy", "history", "shop")[-1]["changed_by"] == "ann"
 
 
+def _turned(cli: Run, distance: float) -> None:
+    done = cli("policy", "set", "shop", "--distance", str(distance), "--reason", "to look")
+    assert done.exit_code == 0, done.output
+
+
+def _distance(cli_json: RunJson) -> float:
+    distance: float = cli_json("policy", "show", "shop")["policy"]["dedup"]["distance"]
+    return distance
+
+
+@pytest.mark.usefixtures("labelled")
+def test_answers_that_do_not_tell_two_distances_apart_are_applied_only_with_a_yes(
+    cli: Run, cli_json: RunJson
+) -> None:
+    _turned(cli, 0.61)
+    assert _answered(cli_json, cli, 130).exit_code == 0
+    fit = cli_json("dedup", "calibrate")["fit"]
+    assert fit["better"] < 0.9
+    assert fit["proposed"]["distance"] != 0.61
+    apply = ("dedup", "calibrate", "--apply", "--reason", "130 answers")
+    for more in ((), ("--json",)):
+        refused = cli(*apply, *more)
+        assert refused.exit_code == 1, refused.output
+        assert "do not yet tell the two" in refused.stderr
+        assert "--yes" in refused.stderr
+        assert _distance(cli_json) == 0.61
+    assert json.loads(refused.stdout)["applied"] is None
+    done = cli(*apply, "--yes")
+    assert done.exit_code == 0, done.output
+    assert "The answers do not yet tell the two apart" in done.stdout
+    assert _distance(cli_json) == fit["proposed"]["distance"]
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_distance_that_the_adaptive_mode_could_not_go_down_to_is_not_applied(
+    cli: Run, cli_json: RunJson
+) -> None:
+    assert _answered(cli_json, cli, 150).exit_code == 0
+    on = cli("dedup", "adaptive", "on", "--wide", "0.5", "--yes", "--reason", "new suite")
+    assert on.exit_code == 0, on.output
+    assert cli_json("dedup", "calibrate")["fit"]["proposed"]["distance"] > 0.5
+    done = cli("dedup", "calibrate", "--apply", "--reason", "150 answers", "--yes")
+    assert done.exit_code == 2, done.output
+    assert "begins at 0.5 and goes down" in done.stderr
+    assert "dedup adaptive on --wide" in done.stderr
+    assert _distance(cli_json) == DISTANCE
+
+
+@pytest.mark.parametrize("distance", [0.2, 0.35])
+@pytest.mark.usefixtures("labelled")
+def test_answers_that_are_not_used_are_counted_with_the_reason(
+    cli: Run, cli_json: RunJson, distance: float
+) -> None:
+    """Answered around one distance, used around a narrower one."""
+    told = _answered(cli_json, cli, 200)
+    assert told.exit_code == 0, told.output
+    assert "200 same" not in told.stdout
+    _turned(cli, distance)
+    done = cli("dedup", "calibrate", "--json")
+    fit = json.loads(done.stdout)["fit"]
+    unused = fit["unused"]
+    assert unused["beyond_reach"] > 0
+    assert unused == {"beyond_reach": unused["beyond_reach"], "guards_differ": 0, "not_there": 0}
+    assert fit["same"] + fit["different"] + unused["beyond_reach"] == 200
+    said = cli("dedup", "calibrate")
+    assert f"Not used: {unused['beyond_reach']} answer" in said.output
+    assert "about pairs beyond reach (more than 0.3 beyond the distance in force)" in said.output
+
+
 def test_a_metric_that_helps_is_applied_with_its_distance_as_the_next_geometry(
     home: Path, cli: Run, cli_json: RunJson
 ) -> None:
@@ -254,6 +323,20 @@ def test_doubtful_decisions_are_listed_and_decided(
     assert again.exit_code == 1
     assert "reviewed already" in again.stderr
     assert sorted(row[2] for row in kept(labelled)) == ["different", "same"]
+
+
+def test_a_review_whose_split_is_undone_waits_again(
+    labelled: Path, cli: Run, cli_json: RunJson
+) -> None:
+    row = cli_json("dedup", "grey", "list")[0]
+    split = cli_json("dedup", "grey", "different", row["event_id"])
+    undone = cli("patterns", "undo", split["change_id"], "--reason", "was one after all")
+    assert undone.exit_code == 0, undone.output
+    assert kept(labelled) == []
+    assert cli_json("dedup", "grey", "list")[0] == row
+    same = cli("dedup", "grey", "same", row["event_id"])
+    assert same.exit_code == 0, same.output
+    assert [one[2] for one in kept(labelled)] == ["same"]
 
 
 def test_a_decision_that_is_not_there_is_told(labelled: Path, cli: Run) -> None:

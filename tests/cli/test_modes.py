@@ -79,7 +79,7 @@ def test_modes_are_found_listed_and_shown_with_their_patterns(cli: Run, cli_json
     assert "There are no modes yet" in cli("modes", "list").stderr
     done = cli("modes", "refit")
     assert done.exit_code == 0, done.output
-    assert "shop: 60 patterns are in 2 modes" in done.stdout
+    assert " of 60 patterns are in 2 modes" in done.stdout
     modes = cli_json("modes", "list", "--project", "shop")
     assert sum(one["size"] for one in modes) > 50
     assert {"refund", "password"} <= {term for one in modes for term in one["terms"]}

@@ -103,3 +103,18 @@ def test_placing_leaves_what_it_was_given_alone() -> None:
     raw = np.array([[0.6, 0.8]], dtype=np.float32)
     Geometry(1, np.array([0.1, 0.1], dtype=np.float32)).placed(raw)
     assert raw.tolist() == np.array([[0.6, 0.8]], dtype=np.float32).tolist()
+
+
+def test_while_the_centre_is_young_a_text_must_be_near_its_pattern_by_raw_vectors_too() -> None:
+    near, far = np.array([1, 0.5], dtype=np.float32), np.array([0.5, 1], dtype=np.float32)
+    total = np.array([4, 0], dtype=np.float32)
+    young = first_geometry(2)
+    assert young.reaches(near, total)
+    assert not young.reaches(far, total)
+    assert Geometry(1, young.centre).reaches(far, total)
+
+
+def test_a_centre_is_no_longer_young_from_twenty_texts_on() -> None:
+    one = np.array([1, 0], dtype=np.float32)
+    assert moved(first_geometry(2), [Centroid(one * 19, 19)]).young
+    assert not moved(first_geometry(2), [Centroid(one * 20, 20)]).young

@@ -10,8 +10,9 @@ from dedup.calibrate import NEEDED, Calibration, NotEnough, calibrated, too_few
 from dedup.geometry import Geometry
 from dedup.history import History, Move
 from dedup.joining import Joining, geometry_in_force, joining, row_of_distances, sampled
-from dedup.labels import Answer, closures, in_order, questions
+from dedup.labels import Answer, Source, closures, in_order, questions
 from dedup.metric import NEEDED_TEXTS, fitted, tried
+from dedup.used import Unused, used
 from dedup.what_if import replay
 
 CURRENT = 0.45
@@ -198,6 +199,37 @@ def test_too_few_answers_of_a_kind_are_refused_with_how_many_are_missing(
     few = too_few(merges)
     assert few is not None
     assert few.same == few.different == 0, "what is reported is not drawn"
+
+
+def test_an_answer_that_is_not_used_is_counted_under_its_reason() -> None:
+    vectors, _ = vectors_of(6, 8, 0.1, seed=1)
+    guards = ["model|refund" if row % 2 else "model|" for row in range(48)]
+    pairs = pairs_of(history_of(vectors, guards))
+    names, reach = pairs.history.fingerprints, len(pairs.distances)
+
+    def said(one: str, other: str, source: Source = "label") -> Answer:
+        first, second = in_order(one, other)
+        return Answer(first=first, second=second, verdict="different", source=source)
+
+    def at(pair: int) -> tuple[str, str]:
+        return names[pairs.first[pair]], names[pairs.second[pair]]
+
+    far = np.flatnonzero(pairs.at == reach)[:3]
+    near = np.flatnonzero(pairs.at < reach)[:4]
+    answers = [
+        *[said(*at(pair)) for pair in (*far, *near)],
+        said(names[0], names[1]),
+        said(names[0], "unknown", "grey"),
+        said("gone", names[3]),
+        said("gone", "unknown", "split"),
+    ]
+    found, same, unused = used(pairs, answers)
+    assert found.tolist() == near.tolist()
+    assert same.tolist() == [False] * 4
+    assert unused == Unused(beyond_reach=3, guards_differ=1, not_there=2)
+    few = calibrated(pairs, answers, current=CURRENT, rng=np.random.default_rng(0))
+    assert isinstance(few, NotEnough)
+    assert (few.different, few.unused) == (4, unused)
 
 
 def _truth_of(pairs: Joining, truth: np.ndarray, place: int) -> tuple[float, float, float]:

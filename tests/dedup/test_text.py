@@ -57,6 +57,23 @@ def signal(name: str, reason: str, **more: Any) -> FailingSignal:
     )
 
 
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("quality is 0.2, below the bound of 0.5 (said by outcome).", "quality"),
+        ("The answer took 37027 ms, above the bound of 30000 ms.", "quality"),
+        ("The user gave 0, below the bound of 0.5. The comment: half a minute", "half a minute"),
+    ],
+)
+def test_what_a_bound_says_is_left_out_since_every_failure_of_it_says_the_same(
+    make_failure: MakeFailure, reason: str, left: str
+) -> None:
+    failure = signalled(make_failure(input="where is it"), signal("quality", reason))
+    whole = failure_text(failure).whole
+    assert left in whole
+    assert "bound" not in whole
+
+
 def test_every_user_turn_is_in_the_text(make_failure: MakeFailure) -> None:
     """The first turn alone is the topic; what was wanted is often said later."""
     steps = (

@@ -27,6 +27,14 @@ async def test_the_document_describes_requests_and_answers(client: httpx.AsyncCl
     assert document["components"]["schemas"]["Trace"]["required"] == ["trace_id", "project"]
 
 
+async def test_no_parameter_is_described_twice(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            names = [(one["in"], one["name"]) for one in operation.get("parameters", [])]
+            assert len(names) == len(set(names)), path
+
+
 async def test_every_reference_in_the_document_leads_somewhere(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     text = json.dumps(document)

@@ -12,13 +12,14 @@ from capture.events import Failure
 from dedup.encoders.hashing import HashingEncoder
 from dedup.events import Assigned
 from dedup.policy import DedupPolicy, TextPart, TextPolicy
+from services.deciding import Deciding
 from services.dedup_metrics import DedupMetrics
 from services.deduper import Deduper
 from services.encoders import Encoders
 from services.errors import Halted, Unavailable
 from services.index_files import IndexFiles
 from services.indexes import Indexes
-from services.pattern_store import Serving
+from services.pattern_store import GeometryMove, Serving
 from services.policy import Policies, Policy
 from services.spaces import space_of
 from services.stream.outcome import DeadLetter, Emit, Outcome, Retry
@@ -191,6 +192,27 @@ async def test_what_is_learnt_of_whose_failure_it_is_is_noted_when_it_comes_agai
     await deduper.handle([make_failure("t1", input="where is my parcel", fault="unknown")])
     await deduper.handle([make_failure("t1", input="where is my parcel", fault="input")])
     assert patterns.faults == {("shop", "event-t1"): "input"}
+
+
+async def test_what_the_second_of_a_batch_knows_of_a_failure_is_noted_too(
+    deduper: Deduper, make_failure: Make, patterns: Any
+) -> None:
+    batch = [make_failure("t1", input="no parcel", fault=fault) for fault in ("unknown", "input")]
+    await deduper.handle(batch)
+    assert patterns.faults == {("shop", "event-t1"): "input"}
+
+
+async def test_a_failure_that_comes_again_with_another_text_holds_nobody_up(
+    deduper: Deduper, make_failure: Make
+) -> None:
+    """Its second text does not come into the space: the centre, which moves at ten, waits."""
+    words = ["parcel", "invoice", "voucher", "order", "colour", "size", "refund", "delivery"]
+    await deduper.handle([make_failure(word, input=f"no {word}") for word in words])
+    texts = ("wrong address", "the wrong address, I say", "cancel it", "measured in inches")
+    batch = [make_failure("t0" if n == 1 else f"t{n}", input=text) for n, text in enumerate(texts)]
+    found = _how(await deduper.handle(batch))
+    assert len(found) == 4
+    assert found[0] == found[1]
 
 
 async def test_a_failure_twice_in_one_batch_is_decided_once_and_answered_twice(
@@ -366,6 +388,43 @@ async def test_the_centre_moves_and_decisions_go_on_as_a_new_process_would_take_
         (here,) = _assigned(await deduper.handle([asked]))
     (there,) = _assigned(await make_deduper().handle([asked]))
     assert here == there
+
+
+async def test_a_metric_that_was_put_in_force_does_not_fill_the_index_under_the_lock(
+    make_deduper: Callable[..., Deduper],
+    make_failure: Make,
+    patterns: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.deciding._MANY", 1)
+    deduper = make_deduper()
+    texts = ["no parcel", "the invoice is wrong", "voucher refused at checkout"]
+    batch = [make_failure(f"t{n}", input=text) for n, text in enumerate(texts)]
+    first = _how(await deduper.handle(batch))
+    async with patterns.locked("shop") as store:
+        now = await store.geometry(SPACE)
+        await store.move(
+            GeometryMove(
+                space=SPACE,
+                geometry=msgspec.structs.replace(now, number=now.number + 1),
+                kind="metric",
+                texts=3,
+                by="ann",
+                reason="",
+                at=NOW,
+            )
+        )
+    filled: list[str] = []
+    fill = Deciding._fill
+
+    async def noted(deciding: Deciding, part: Any) -> None:
+        filled.append(part.project)
+        await fill(deciding, part)
+
+    monkeypatch.setattr(Deciding, "_fill", noted)
+    again = await deduper.handle([make_failure("t9", input="voucher refused at the checkout")])
+    assert [pattern for pattern, _ in _how(again)] == [first[2][0]]
+    assert filled == ["shop"]
 
 
 def _name(number: int) -> str:

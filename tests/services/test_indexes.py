@@ -111,7 +111,7 @@ async def test_after_a_restart_only_what_is_newer_is_read(
     store.asked.clear()
     second = Indexes(files)
     assert await _found(second, store, _vectors(1, 9)) == ["new"]
-    assert store.asked == [39, 40]  # whether it is this store's, then what is newer
+    assert store.asked == [0, 40]  # whether it is this store's, then what is newer
 
 
 async def test_a_file_that_is_deleted_comes_back(store: _Centroids, files: IndexFiles) -> None:
@@ -147,6 +147,23 @@ async def test_a_file_of_another_stores_future_is_not_believed(
     second = Indexes(files)
     with capture_logs() as logs:
         assert await _found(second, restored, _vectors(2)) == ["only", "only"]
+    assert [log["why"] for log in logs] == ["of another store"]
+
+
+async def test_a_file_of_a_past_that_was_restored_away_is_not_believed(
+    store: _Centroids, files: IndexFiles
+) -> None:
+    """The store went on from its backup, beyond where the file is."""
+    first = Indexes(files)
+    await _found(first, store, _vectors(1))
+    await first.close()
+    del store.rows["p38"], store.rows["p39"]  # the backup was of before these
+    store.seq = 38
+    for number, vector in enumerate(_vectors(5, 9)):
+        store.put(f"n{number}", vector)
+    second = Indexes(files)
+    with capture_logs() as logs:
+        assert await _found(second, store, _vectors(5, 9)) == [f"n{n}" for n in range(5)]
     assert [log["why"] for log in logs] == ["of another store"]
 
 

@@ -173,7 +173,7 @@ async def test_a_process_that_is_killed_fails_the_refit_and_the_next_one_works(
     running = asyncio.create_task(modes.refit("shop"))
     async with asyncio.timeout(60):
         while not modes.kill():  # noqa: ASYNC110 - until there is a process to kill
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)  # threads must get on meanwhile
     with pytest.raises(Unavailable, match="process died"):
         await running
     assert await store.modes.refits("shop", limit=1) == []

@@ -263,6 +263,33 @@ async def test_a_switch_that_somebody_else_made_first_is_not_overridden(
         await reembedding.switch("shop", serving, target, by="bob", reason="")
 
 
+async def test_a_run_that_was_overtaken_writes_nothing_into_what_serves_now(
+    filled: Any,
+    reembedding: Reembedding,
+    patterns: Any,
+    make_deduper: Callable[..., Deduper],
+    make_failure: Make,
+    with_both: Encoders,
+) -> None:
+    """It has read patterns as they were before: what came since would be gone for the index."""
+    await filled()
+    serving = await _serving(patterns)
+    target = Target(OTHER, serving.text)
+    await reembedding.switch("shop", serving, target, by="ann", reason="")
+    await make_deduper(with_both).handle([make_failure("t50", input="colours differ")])
+    centroids = await _centroids(patterns, target.space)
+    wanted = reembedding._centroids._wanted
+
+    async def as_it_was(project: str, space: str) -> Any:
+        found = await wanted(project, space)
+        return dict(list(found.items())[:1])
+
+    reembedding._centroids._wanted = as_it_was  # type: ignore[method-assign]
+    with pytest.raises(NotSwitched, match="by ann"):
+        await reembedding.prepare("shop", serving, target)
+    assert await _centroids(patterns, target.space) == centroids
+
+
 async def test_a_merge_after_preparing_is_followed_at_the_switch(
     filled: Any, reembedding: Reembedding, patterns: Any, store: Any
 ) -> None:
@@ -305,6 +332,39 @@ async def test_another_text_policy_takes_the_texts_from_the_archive_as_far_as_it
     failure = make_failure("t40", input=TEXTS[2], output="an answer that nobody gave before")
     assert _patterns(await make_deduper().handle([failure])) == [before[2]]
     assert len(embedder.asked) == asked, "it is known by its fingerprint"
+
+
+async def test_a_split_while_another_text_policy_is_prepared_is_followed(
+    filled: Any,
+    reembedding: Reembedding,
+    patterns: Any,
+    store: Any,
+    archive: Archive,
+    embedder: Any,
+) -> None:
+    before = await filled()
+    root = before[0]
+    await store.changes.merge("shop", root, [before[1]], by="ann", reason="", at=NOW)
+    serving = await _serving(patterns)
+    target = Target(serving.encoder, ONLY_TURNS)
+    work = Reembedding(
+        patterns, store.embeddings, store.spaces, archive, embedder, clock=lambda: NOW
+    )
+    laid = work._lay_centroids
+    made: list[str] = []
+
+    async def and_then_split(run: Any) -> None:
+        await laid(run)
+        if not made:
+            change = await store.changes.split(
+                "shop", root, ["event-t1"], by="ann", reason="", at=NOW
+            )
+            made.append(change.detail["to"])
+
+    work._lay_centroids = and_then_split  # type: ignore[method-assign]
+    await work.switch("shop", serving, target, by="ann", reason="")
+    there = await _centroids(patterns, target.space)
+    assert (there[root], there[made[0]]) == (1, 1)
 
 
 async def test_the_preview_says_what_would_merge_and_what_would_leave(

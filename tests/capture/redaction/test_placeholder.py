@@ -27,7 +27,7 @@ def test_the_same_failure_of_two_users_has_one_fingerprint(rules: Rules) -> None
     prints = set()
     for mail in ("ann@example.com", "bob@example.com"):
         trace = _scored(rules, mail)
-        prints.add(fingerprint(failure_text(_failure(trace))))
+        prints.add(fingerprint(failure_text(_failure(trace)).whole))
     assert len(prints) == 1
 
 

@@ -12,6 +12,7 @@ from recording import SPACE, candidate, first, joins, keep
 from dedup.geometry import Geometry
 from dedup.labels import Verdict
 from dedup.policy import TextPolicy
+from services.knob import REASSIGNED
 from services.labelling import (
     AlreadyDecided,
     Calibrated,
@@ -173,6 +174,109 @@ async def test_a_split_whose_note_was_lost_is_only_noted_the_next_time(
     await _settled(store, at, again, "different")
     assert len(await store.reader.patterns(project="shop", limit=9)) == 2
     assert [one.event_id for one in await store.grey.undecided("shop", limit=9)] == ["far"]
+
+
+async def _undone(store: Store, at: At) -> None:
+    (change,) = await store.changes.history("shop", limit=1)
+    await store.changes.undo("shop", change.change_id, by="bob", reason="was wrong", at=at(200))
+
+
+async def test_undoing_the_split_of_a_review_takes_the_review_back_for_people(
+    store: Store, at: At
+) -> None:
+    near, far = await _grey(store, at)
+    await _settled(store, at, near, "different")
+    await _undone(store, at)
+    assert await store.labels.every("shop") == []
+    assert await store.grey.find("near") == [near], "open again, in its pattern"
+    assert await store.grey.undecided("shop", limit=9) == [near, far]
+    assert await store.grey.undecided("shop", limit=1, untouched=True) == [far]
+    assert await store.grey.undecided(None, limit=9, untouched=True) == [far]
+    await _settled(store, at, near, "same")
+    (answer,) = await store.labels.every("shop")
+    assert (answer.verdict, answer.source) == ("same", "grey")
+    assert await store.grey.undecided("shop", limit=9) == [far]
+
+
+@pytest.mark.parametrize("verdict", ["same", "different"])
+async def test_undoing_the_split_of_a_review_brings_an_earlier_answer_back(
+    store: Store, at: At, verdict: Verdict
+) -> None:
+    near, _ = await _grey(store, at)
+    earlier = label(at, "a", "near", verdict, by="carl")
+    await store.labels.keep(earlier)
+    await _settled(store, at, near, "different")
+    (answer,) = await store.labels.every("shop")
+    assert answer.source == "grey"
+    await _undone(store, at)
+    assert await store.labels.every("shop") == [earlier]
+
+
+async def test_undoing_the_split_of_a_review_leaves_what_was_said_since(
+    store: Store, at: At
+) -> None:
+    near, _ = await _grey(store, at)
+    await _settled(store, at, near, "different")
+    since = label(at, "a", "near", "different", by="carl")
+    await store.labels.keep(since)
+    await _undone(store, at)
+    assert await store.labels.every("shop") == [since]
+
+
+async def test_a_review_that_was_only_noted_after_a_split_is_open_again_when_that_is_undone(
+    store: Store, at: At
+) -> None:
+    near, far = await _grey(store, at)
+    await store.changes.split(
+        "shop", near.pattern_id, [near.event_id], by="ann", reason="reviewed", at=at(100)
+    )
+    (noted,) = await store.grey.find("near")
+    await _settled(store, at, noted, "different")
+    await _undone(store, at)
+    assert await store.grey.undecided("shop", limit=9) == [near, far]
+    assert await store.labels.every("shop") == []
+
+
+async def test_undoing_a_later_split_leaves_an_earlier_review_as_it_was(
+    store: Store, at: At
+) -> None:
+    near, far = await _grey(store, at)
+    await _settled(store, at, near, "different")
+    (split,) = await store.changes.history("shop", limit=1)
+    made = split.detail["to"]
+    into, later = near.pattern_id, at(110)
+    await store.changes.merge("shop", into, [made], by="ann", reason="one after all", at=later)
+    await store.changes.split("shop", into, ["near"], by="ann", reason="two after all", at=later)
+    await _undone(store, at)
+    (decided,) = await store.grey.find("near")
+    assert decided.decided == "different"
+    assert await store.grey.undecided("shop", limit=9) == [far]
+
+
+async def test_a_review_whose_split_was_undone_before_it_was_noted_is_not_noted(
+    store: Store, at: At
+) -> None:
+    near, far = await _grey(store, at)
+    change = await store.changes.split(
+        "shop", near.pattern_id, [near.event_id], by="ann", reason="reviewed", at=at(100)
+    )
+    await _undone(store, at)
+    review = msgspec.structs.replace(label(at, "a", "near", "different"), source="grey")
+    assert not await store.grey.close(near, review, "different", change.change_id)
+    assert await store.labels.every("shop") == []
+    assert await store.grey.undecided("shop", limit=9) == [near, far]
+
+
+async def test_undoing_what_a_distance_split_leaves_doubtful_decisions_to_the_judge(
+    store: Store, at: At
+) -> None:
+    near, far = await _grey(store, at)
+    reason = f"{REASSIGNED}0.4: narrower"
+    await store.changes.split(
+        "shop", near.pattern_id, [near.event_id], by="ann", reason=reason, at=at(100)
+    )
+    await _undone(store, at)
+    assert await store.grey.undecided("shop", limit=9, untouched=True) == [near, far]
 
 
 async def _served(store: Store, at: At) -> None:

@@ -39,10 +39,13 @@ async def test_of_a_text_the_latest_traces_are_told_the_latest_first(store: Stor
     assert found == {"same": ["trace of e4", "trace of e3", "trace of e2"]}
 
 
-async def test_a_fingerprint_is_learnt_once_and_never_moved(store: Store, at: At) -> None:
+async def test_a_fingerprint_is_learnt_anew_until_a_failure_has_it(store: Store, at: At) -> None:
+    """Between preparing a space and switching to it, its pattern may be split."""
     await _keep(store, [first(candidate(at, "e1")), first(candidate(at, "e2"))])
     await store.spaces.learn("shop", {"new": KnownFingerprint("p-e1", 0.25)})
-    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e2", 0.0)})
+    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e2", 0.5)})
     await store.spaces.learn("shop", {})
+    await _keep(store, [joins(candidate(at, "e3", fingerprint="new"), "p-e2")])
+    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e1", 0.25)})
     async with store.patterns.reading("shop") as reader:
-        assert await reader.fingerprints(["new"]) == {"new": KnownFingerprint("p-e1", 0.25)}
+        assert await reader.fingerprints(["new"]) == {"new": KnownFingerprint("p-e2", 0.5)}

@@ -123,6 +123,22 @@ async def test_what_the_two_orders_disagree_about_stays_for_a_person_and_is_not_
     assert len(await store.grey.undecided("shop", limit=9)) == 2
 
 
+async def test_what_a_person_opened_again_by_undoing_a_split_is_for_people(
+    store: Store, server: Any, client: Any
+) -> None:
+    server.says(said("different"))
+    assert await judge(store, client).round() == 2
+    asked = len(server.asked)
+    for change in await store.changes.history("shop", limit=9):
+        await store.changes.undo("shop", change.change_id, by="ann", reason="no", at=NOW)
+    assert len(await store.grey.undecided("shop", limit=9)) == 2
+    assert await store.labels.every("shop") == []
+    assert await judge(store, client).round() == 0
+    assert len(server.asked) == asked
+    (pattern,) = await store.reader.patterns(project="shop", limit=9)
+    assert pattern.occurrences == 3
+
+
 async def test_an_answer_that_is_none_decides_nothing(
     store: Store, server: Any, client: Any
 ) -> None:
