@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from capture.events import Failure
+from capture.events import FailingSignal, Failure
 from capture.trace import Trace, content_text
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -107,8 +107,24 @@ def _first(rows: Sequence[int], rank: int) -> Sequence[int]:
 
 
 def _failure(trace: Trace) -> Failure:
+    """The trace as a failure, for the signals it came with: as the real scorers would tell of them."""
+    failing = [
+        FailingSignal(
+            name=one.name,
+            scorer=f"{one.name}/1",
+            severity="high",
+            reason=f"{one.name} is {one.value:g}, below the bound of 1 (said by {one.source}).",
+            source=one.source,
+        )
+        for one in trace.signals
+        if isinstance(one.value, (int, float))
+    ]
     return Failure(
-        event_id=trace.trace_id, trace=trace, signals=(), severity="high", failed_at=WHEN
+        event_id=trace.trace_id,
+        trace=trace,
+        signals=tuple(failing),
+        severity="high",
+        failed_at=WHEN,
     )
 
 
