@@ -64,7 +64,6 @@ class DedupPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     distance: Distance = DEFAULT_DISTANCE
     grey_band: Distance = DEFAULT_BAND
     grey_judge: bool = False
-    representative: Literal["first", "medoid"] = "first"
     merge_proposals: Literal["propose", "carry_out"] = "propose"
     adaptive: AdaptivePolicy | None = None
     text: TextPolicy = TextPolicy()
