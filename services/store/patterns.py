@@ -175,7 +175,7 @@ class _Writer(_Reader):
                 kind="centre",
                 texts=texts,
                 by="dedup",
-                reason=f"the mean of the first {texts} distinct texts",
+                reason=f"the centre of the first {texts} distinct texts",
                 at=self._clock(),
             )
             geometries.move(connection, project, move)

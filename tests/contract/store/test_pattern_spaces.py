@@ -94,7 +94,7 @@ async def test_the_centre_moves_with_a_step_and_every_move_is_kept(store: Store,
         assert (kept.texts, kept.total.tolist()) == (32, [3.2, 6.4])
         moved, last = await reader.moves(SPACE)
         assert (moved.kind, moved.by, moved.texts, moved.detail) == ("centre", "dedup", 32, None)
-        assert moved.reason == "the mean of the first 32 distinct texts"
+        assert moved.reason == "the centre of the first 32 distinct texts"
         assert moved.geometry.metric is None
         assert (last.kind, last.by, last.at, last.detail) == ("metric", "ada", at(9), {"f1": 0.5})
         assert await reader.geometry("other") is None
