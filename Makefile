@@ -4,6 +4,8 @@
 PYTHON ?= python3
 TRACES ?=
 BIN := .venv/bin
+# tests run in a random order that the sources' content decides: the same content, the same order
+SEED ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree} 2>/dev/null || echo 1))
 export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ run: setup ## start all four services, send sample traces (or TRACES=file.jsonl)
 
 test: setup test-servers lint types contracts ## run every check and every test, on real servers
 	@echo "==> tests: SQLite, real Kafka, real PostgreSQL, Chromium"
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest --randomly-seed=$(SEED) $(PYTEST_ARGS)
 
 test-servers: ## install what the tests start: PostgreSQL, Chromium, Node.js, Kafka's jars
 	@PYTHON=$(BIN)/python sh deploy/make/test-servers.sh

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -19,10 +20,39 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> None:
-    """Tracebacks as Python writes them: structlog's coloured ones cost a second each."""
+def plain_logs() -> Iterator[None]:
+    """How tests log: tracebacks as Python writes them, and no logger keeps a configuration.
+
+    structlog's coloured tracebacks cost a second each. A logger that keeps the configuration it
+    was first used with, as the services' do, would bring one test's into every later one.
+    """
+    configure = structlog.configure
+
+    def configure_uncached(**how: Any) -> None:
+        configure(**how | {"cache_logger_on_first_use": False})
+
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_uncached)
+        structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+        yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was(plain_logs: None) -> Iterator[None]:
+    """Logging is the process's: what a test, or a command that it runs, configures is taken back.
+
+    A handler that was left would write to the captured output of a test that is over.
+    """
+    root = logging.getLogger()  # noqa: TID251 - the very thing that is configured
+    ours = logging.getLogger("services")  # noqa: TID251 - the same
+    before = structlog.get_config()
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    structlog.configure(**before)
 
 
 def _script(path: str) -> ModuleType:

@@ -1,7 +1,6 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -9,19 +8,6 @@ import structlog
 
 from services.stream.outcome import DeadLetter, Emit, Skip
 from services.telemetry import MetricName, Metrics, configure_logging
-
-
-@pytest.fixture
-def logging_as_it_was() -> Iterator[None]:
-    """Logging is the process's; what a test configures is taken back."""
-    root = logging.getLogger()  # noqa: TID251 - the very thing that is configured
-    ours = logging.getLogger("services")  # noqa: TID251 - the same
-    handlers, levels = root.handlers[:], (root.level, ours.level)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    ours.setLevel(levels[1])
-    structlog.reset_defaults()
 
 
 def _lines(captured: str) -> list[dict[str, object]]:
@@ -61,7 +47,7 @@ def test_two_processes_worth_of_metrics_fit_into_one_process() -> None:
 
 
 def test_json_logs_are_one_object_a_line_also_from_libraries(
-    capsys: pytest.CaptureFixture[str], logging_as_it_was: None
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("json", "INFO")
     structlog.get_logger("services.x").info("dead_letter", topic="failures", offset=7)
@@ -76,7 +62,7 @@ def test_json_logs_are_one_object_a_line_also_from_libraries(
 
 
 def test_what_libraries_say_in_passing_is_left_out_until_somebody_looks_for_it(
-    capsys: pytest.CaptureFixture[str], logging_as_it_was: None
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One chatty client would else be most of the log."""
     library = logging.getLogger("alembic.runtime")  # noqa: TID251 - a library's
@@ -88,7 +74,7 @@ def test_what_libraries_say_in_passing_is_left_out_until_somebody_looks_for_it(
 
 
 def test_an_error_is_logged_with_its_traceback_on_the_same_line(
-    capsys: pytest.CaptureFixture[str], logging_as_it_was: None
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("json", "INFO")
     try:
@@ -100,7 +86,7 @@ def test_an_error_is_logged_with_its_traceback_on_the_same_line(
 
 
 def test_context_is_on_every_line_until_it_is_taken_back(
-    capsys: pytest.CaptureFixture[str], logging_as_it_was: None
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("json", "INFO")
     with structlog.contextvars.bound_contextvars(event_id="e1"):
@@ -113,7 +99,6 @@ def test_context_is_on_every_line_until_it_is_taken_back(
 
 def test_console_logs_are_for_people_and_auto_is_json_where_nobody_looks(
     capsys: pytest.CaptureFixture[str],
-    logging_as_it_was: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     configure_logging("console", "INFO")
