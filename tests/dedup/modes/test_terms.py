@@ -35,3 +35,18 @@ def test_without_words_there_are_no_terms() -> None:
 
 def test_one_mode_without_words_beside_one_that_has_some() -> None:
     assert telling_terms([["17 18"], ["refund"]]) == [[], ["refund"]]
+
+
+def test_what_every_mode_says_tells_nothing() -> None:
+    boilerplate = "thumbs I am sorry, I cannot help with that."
+    cards = [f"my card was {what}. {boilerplate}" for what in ("lost", "eaten", "declined")]
+    transfers = [f"my transfer is {what}. {boilerplate}" for what in ("pending", "late", "gone")]
+    one, other = telling_terms([cards, transfers])
+    assert one[0] == "card"
+    assert other[0] == "transfer"
+    assert not {"sorry", "help", "thumbs"} & {*one, *other}
+
+
+def test_modes_that_all_say_the_same_still_have_terms() -> None:
+    first, second = telling_terms([["late refund"] * 2, ["late refund"] * 3])
+    assert first == second == ["late", "late refund"]
