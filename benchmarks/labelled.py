@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from capture.events import FailingSignal, Failure
 from capture.trace import Trace, content_text
+from dedup.encoders.port import Encoder
 
+_BOTH = ("response1", "response2")
+_SAYS, _LONGEST = 60, 4000  # characters: a verdict of one word says nothing about what it is on
+Part = Literal["first message", "user turns", "failure text"]
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -59,6 +64,45 @@ def _pairs(labels: Iterable[Hashable]) -> int:
     return sum(count * (count - 1) // 2 for count in Counter(labels).values())
 
 
+class Embedded(msgspec.Struct):
+    """Vectors of texts, each embedded once."""
+
+    encoder: Encoder
+    by_text: dict[str, np.ndarray] = {}
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Embed those that are new."""
+        new = list(dict.fromkeys(text for text in texts if text not in self.by_text))
+        for start in range(0, len(new), 256):
+            part = new[start : start + 256]
+            self.by_text.update(zip(part, self.encoder.encode(part), strict=True))
+
+    def of(self, texts: Sequence[str]) -> np.ndarray:
+        """Their vectors (n, d), float32."""
+        self.add(texts)
+        return np.stack([self.by_text[text] for text in texts]).astype(np.float32)
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    """An order of arrival, the same each time."""
+    return random.Random(seed).sample(range(count), count)
+
+
+def line(name: str, of: Sequence[Scores], more: str = "") -> str:
+    """One row: means over orders, and the standard deviation of F1."""
+    f1, precision, recall, coverage, bloat = np.mean(
+        [msgspec.structs.astuple(o) for o in of], axis=0
+    )
+    spread = f"{np.std([one.f1 for one in of]):.3f}" if len(of) > 1 else "-"
+    return (
+        f"{name:68} {f1:6.3f} {spread:>6} {precision:6.3f} {recall:6.3f} {coverage:6.3f} "
+        f"{bloat:6.1f}{more}"
+    )
+
+
+HEADING = f"{'':68} {'F1':>6} {'sd':>6} {'prec.':>6} {'recall':>6} {'cover.':>6} {'bloat':>6}"
+
+
 def sentences(data: Path) -> Labelled:
     """One-line queries of a bank's customers, labelled by intent."""
     with (data / "dedup/banking.csv").open() as file:
@@ -67,9 +111,7 @@ def sentences(data: Path) -> Labelled:
     return Labelled("banking", [_failure(t) for t in traces], [row["group"] for row in table])
 
 
-def sessions(
-    data: Path, name: str, part: Literal["first message", "user turns", "failure text"]
-) -> Labelled:
+def sessions(data: Path, name: str, part: Part) -> Labelled:
     """Recorded traces, labelled by the goal or question behind them; of `airline` the failing ones."""
     with (data / f"traces/{name}.groups.csv").open() as file:
         groups = {row["trace_id"]: row["group"] for row in csv.DictReader(file)}
@@ -77,10 +119,33 @@ def sessions(
     traces = [msgspec.json.decode(line, type=Trace) for line in lines]
     if name == "airline":
         traces = [one for one in traces if one.signals[0].value == 0]
-    written = [_PARTS[part](msgspec.structs.replace(one, project="p")) for one in traces]
+    written = [PARTS[part](msgspec.structs.replace(one, project="p")) for one in traces]
     return Labelled(
         f"{name}, {part}", [_failure(t) for t in written], [groups[t.trace_id] for t in traces]
     )
+
+
+def judged(data: Path) -> list[Labelled]:
+    """What judges wrote, labelled by what it was written about, and answers labelled by their question."""
+    pairs = [msgspec.json.decode(one) for one in (data / "judge/pandalm.jsonl").open()]
+    asked = [f"{one['instruction']} {one['input']}" for one in pairs]
+    answers = [(f"{q} {one[key]}", q) for q, one in zip(asked, pairs, strict=True) for key in _BOTH]
+    reasons = [(one["judge_gpt35_reason"], q) for q, one in zip(asked, pairs, strict=True)]
+    told = [msgspec.json.decode(one) for one in (data / "judge/recorded_verdicts.jsonl").open()]
+    verdicts = [(one[key], one["item_id"]) for one in told for key in ("text12", "text21")]
+    items = sorted({item for text, item in verdicts if len(text or "") > _SAYS})[:40]
+    return [
+        _written("answers to 170 questions", answers),
+        _written("a judge's reasons, 170 questions", reasons),
+        _written("judges' verdicts on 40 answers", [one for one in verdicts if one[1] in items]),
+    ]
+
+
+def _written(name: str, told: Iterable[tuple[str, str]]) -> Labelled:
+    """Texts alone, each once, and the group of each."""
+    distinct = {text[:_LONGEST]: group for text, group in told if len(text or "") > _SAYS}
+    traces = [Trace(trace_id=str(n), project="p", input=text) for n, text in enumerate(distinct)]
+    return Labelled(name, [_failure(one) for one in traces], list(distinct.values()))
 
 
 def held_out(banking: Labelled) -> list[Labelled]:
@@ -134,7 +199,7 @@ def _turns(trace: Trace) -> list[str]:
     ]
 
 
-_PARTS: dict[str, Callable[[Trace], Trace]] = {
+PARTS: dict[Part, Callable[[Trace], Trace]] = {
     "first message": lambda t: msgspec.structs.replace(
         t, input=_turns(t)[0], steps=(), output=None, metadata={}
     ),

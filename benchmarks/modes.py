@@ -4,8 +4,9 @@
 
 Patterns are made as in `benchmarks/index.py`, but around 300 sentences, so that there are modes. The
 refit runs where it always runs, in its own process: the graph of neighbours, the clusters, the ids of the
-modes before, and proposals. Reading the centroids from the store and keeping the result are not in it. A
-second refit over nine tenths of the patterns shows how many modes keep their ids.
+modes before, and proposals; loading libraries is in `start+` alone. Reading the centroids from the
+store and keeping the result are not in it. A second refit over nine tenths of the patterns shows how
+many modes keep their ids.
 """
 
 import argparse

@@ -123,7 +123,7 @@ def decided(
         seen[one.fingerprint] = Decision(assignment.pattern_id, assignment.grey)
         made.append(seen[one.fingerprint])
         if move is not None and len(seen) >= move:
-            geometry = moved(geometry, [centroid for _, centroid in centroids.values()])
+            geometry = moved(geometry, [centroid for _, centroid in centroids.values()], len(seen))
             move, changed = next_move(len(seen)), centroids
         rows: list[Row] = []
         means = np.stack([centroid.mean for _, centroid in changed.values()])

@@ -11,7 +11,7 @@ from capture.ids import derive_id
 from dedup.centroid import Centroid
 from dedup.events import Assignment, DecidedBy
 from dedup.fingerprint import fingerprint
-from dedup.geometry import Geometry
+from dedup.geometry import FARTHEST, Geometry
 from dedup.guard import guard_of
 from dedup.policy import TextPolicy
 from dedup.text import failure_text
@@ -104,7 +104,7 @@ def assign(  # noqa: PLR0913 - each argument is looked up by another port
         near: by fingerprint, the patterns that may be nearest, in any order; other ids do no harm.
         centroids: guard and exact centroid by pattern id; ids of `near` that are not here are gone.
         geometry: how vectors are compared.
-        distance: the dedup distance: cosine (0 to 2) of placed vectors.
+        distance: the dedup distance: cosine of placed vectors, stretched (0 to 2).
         band: a join farther than `distance - band` is marked as grey.
         space: the name of the embedding space.
     """
@@ -137,6 +137,7 @@ class _Patterns:
         self.changed: dict[str, tuple[str, Centroid]] = {}
         self._before = centroids
         self._geometry = geometry
+        self._stretch = geometry.stretch
         self._placed: dict[str, np.ndarray] = {}
         self._changed_of: dict[str, list[str]] = {}
 
@@ -151,10 +152,10 @@ class _Patterns:
             if found is None or found[0] != guard:
                 continue
             cosine = float(np.dot(place, self._placed_centroid(pattern_id, found[1])))
-            distance = max(0.0, round(1.0 - cosine, _DECIMALS))
+            distance = max(0.0, round((1.0 - cosine) * self._stretch, _DECIMALS))
             rank = (distance, -found[1].count, pattern_id)
             best = rank if best is None else min(best, rank)
-        return None if best is None else KnownFingerprint(best[2], best[0])
+        return None if best is None else KnownFingerprint(best[2], min(FARTHEST, best[0]))
 
     def admits(self, nearest: KnownFingerprint, vector: np.ndarray, distance: float) -> bool:
         """Whether the pattern is near enough, by raw vectors too while the centre is young."""

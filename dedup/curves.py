@@ -53,7 +53,7 @@ def sampled(history: History, most: int) -> History:
     if len(history) > most:
         rows = np.sort(np.argsort(np.array(history.fingerprints), kind="stable")[:most])
     chosen = history.only(rows)
-    return msgspec.structs.replace(chosen, fixed=np.zeros(len(chosen), dtype=bool))
+    return chosen.free()
 
 
 def _point(history: History, distance: float) -> Point:

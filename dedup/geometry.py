@@ -2,9 +2,11 @@
 
 Texts of one project have much in common, so much that the same similarity of raw vectors means "the
 same failure" in one project and "the same project" in another. What they have in common is their
-centre; less the centre, one distance serves (`docs/decisions/0020-centred-centroids.md`).
+centre; less the centre, and stretched where little is left, one distance serves
+(`docs/decisions/0020-centred-centroids.md`).
 """
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -25,6 +27,13 @@ _YOUNG = 20
 _YOUNG_REACH = 0.30
 """Cosine distance of raw vectors beyond which a young project joins nothing. Without it the first 11
 failures of an airline's sessions, of 9 goals, were one pattern; see the decision."""
+_USUAL_SPREAD = 0.875
+"""Length of what is left of a unit vector, in the mean of squares, where texts have as much in common
+as a bank's queries (mean raw cosine 0.23). Where they have more in common, distances are stretched."""
+_LEAST_SPREAD = 0.2
+"""Keeps distances finite where all texts are nearly the same."""
+FARTHEST = 2.0
+"""Cosine distance of opposites; no distance is greater, so that a distance of 2 joins everything."""
 _LAST_MOVE = 10_000
 """Texts beyond which the centre stays: it hardly moves any more, and every pattern is read for it."""
 
@@ -47,6 +56,23 @@ class Geometry(msgspec.Struct, frozen=True):
         one, other = raw.astype(np.float64), total.astype(np.float64)
         length = float(np.linalg.norm(one) * np.linalg.norm(other))
         return float(one @ other) >= (1.0 - _YOUNG_REACH) * length
+
+    @property
+    def stretch(self) -> float:
+        """What one minus the cosine of placed vectors is multiplied with, at least 1.
+
+        A unit vector less the centre has the length sqrt(1 - |centre|^2), in the mean of squares over
+        the texts that the centre is made of. The shorter that is, the closer together are unrelated
+        texts in what is left, next to rewordings.
+        """
+        centre = self.centre.astype(np.float64)
+        spread = math.sqrt(max(_LEAST_SPREAD**2, 1.0 - float(centre @ centre)))
+        return max(1.0, _USUAL_SPREAD / spread)
+
+    def distances(self, cosines: np.ndarray) -> np.ndarray:
+        """*The distance*, 0 to 2, of placed vectors with these cosines; any shape."""
+        far: np.ndarray = np.clip((1.0 - cosines) * self.stretch, 0.0, FARTHEST)
+        return far
 
     def placed(self, raw: np.ndarray) -> np.ndarray:
         """Raw vectors (n, d) as unit rows (n, d), float32: less the centre, through the metric.
@@ -82,24 +108,30 @@ def next_move(texts: int) -> int | None:
     return count if count <= _LAST_MOVE else None
 
 
-def moved(current: Geometry, centroids: Iterable[Centroid]) -> Geometry:
+def moved(current: Geometry, centroids: Iterable[Centroid], texts: int | None = None) -> Geometry:
     """The geometry after `current`, its centre computed anew from all patterns of the project.
 
     The centre is the sum of all distinct texts over 2.5 plus their number; but the largest pattern
     weighs at most one text more than all others together. Else the centre of a project with one kind
     of failure were in the middle of it, and it would fall apart. Patterns that are gone (of no text)
     count for nothing. The order of the patterns matters only by rounding in float64.
+
+    Args:
+        current: the geometry before.
+        centroids: of all patterns.
+        texts: how many distinct texts the project has, which is stored with the move and says whether
+            the new geometry is young; None: as many as the patterns have.
     """
-    total, texts = np.zeros(current.centre.shape[0], dtype=np.float64), 0
+    total, counted = np.zeros(current.centre.shape[0], dtype=np.float64), 0
     largest = Centroid(np.zeros_like(current.centre), 0)
     for one in centroids:
         total += one.total
-        texts += one.count
+        counted += one.count
         largest = max(largest, one, key=lambda pattern: pattern.count)
-    young = is_young(texts)
-    surplus = largest.count - (texts - largest.count + 1)
+    young = is_young(counted if texts is None else texts)
+    surplus = largest.count - (counted - largest.count + 1)
     if surplus > 0:
         total -= largest.total.astype(np.float64) * (surplus / largest.count)
-        texts -= surplus
-    centre = (total / (texts + _PRIOR_WEIGHT)).astype(np.float32)
+        counted -= surplus
+    centre = (total / (counted + _PRIOR_WEIGHT)).astype(np.float32)
     return Geometry(current.number + 1, centre, current.metric, young)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from dedup.by_hand import ByHand
 from dedup.geometry import Geometry, first_geometry
 
 
@@ -28,6 +29,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     fixed: first seen before that time, (n,) bool: a replay leaves them in their pattern of today.
     vectors: raw, (n, d) float32.
     moves: geometries by the number of texts at which they came into force, rising.
+    by_hand: what people said by merging and splitting; a replay keeps to it.
     """
 
     fingerprints: Sequence[str]
@@ -40,10 +42,16 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     fixed: np.ndarray
     vectors: np.ndarray
     moves: Sequence[Move]
+    by_hand: ByHand | None = None
 
     def __len__(self) -> int:
         """How many texts."""
         return len(self.fingerprints)
+
+    def free(self) -> "History":
+        """The same with nothing fixed, whatever anybody said."""
+        nothing = np.zeros(len(self), dtype=bool)
+        return msgspec.structs.replace(self, fixed=nothing, by_hand=None)
 
     def only(self, rows: np.ndarray) -> "History":
         """The history of some texts alone. `rows`: (m,) int64, rising."""
@@ -59,6 +67,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
             vectors=self.vectors[rows],
             # a move that came after so many texts comes after those of them that are left
             moves=[Move(int(np.searchsorted(rows, m.texts)), m.geometry) for m in self.moves],
+            by_hand=None if self.by_hand is None else self.by_hand.only(rows),
         )
 
     def geometry_at(self, text: int) -> tuple[Geometry, int]:

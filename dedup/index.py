@@ -13,14 +13,15 @@ import msgspec
 import numpy as np
 
 from dedup.index_exact import ExactRows
-from dedup.index_lists import FAISS_VERSION, CodedRows, ListedRows, RowsOf
+from dedup.index_lists import FAISS_VERSION, CodedRows, RowsOf
+from dedup.index_overlay import ListedRows
 
 EXACT_ROWS = 50_000
 """Up to so many rows a guard is looked through exactly; see `docs/benchmarks.md`."""
 GROWTH = 4
 """Lists are trained again when there are so many times the rows they were trained for: the best
-number of lists has doubled then."""
-FORMAT = 1
+number of lists has doubled then. And when a quarter of the rows have gone or moved."""
+FORMAT = 2
 
 
 class Neighbour(msgspec.Struct, frozen=True):
@@ -49,10 +50,11 @@ class Training(msgspec.Struct, frozen=True):
     guard: str
     keys: np.ndarray
     rows: RowsOf
+    ranges: tuple[np.ndarray, np.ndarray] | None = None
 
     def run(self) -> CodedRows:
         """Train lists; the index may be searched and changed meanwhile."""
-        return CodedRows.trained(self.keys, self.rows)
+        return CodedRows.trained(self.keys, self.rows, self.ranges)
 
 
 class Index:
@@ -170,7 +172,8 @@ class Index:
         if isinstance(shelf, ListedRows):
             shelf.fold()
             shelf.held = True
-            return Training(guard, shelf.coded.keys(), shelf.coded.rows())
+            coded = shelf.coded
+            return Training(guard, coded.keys(), coded.rows(), coded.ranges)
         keys, rows = shelf.keys.copy(), shelf.rows.copy()
         return Training(guard, keys, lambda start, stop: rows[start:stop])
 
@@ -262,7 +265,7 @@ class Index:
             shelf = cast("ListedRows", self._shelves[guard])
             shelf.fold()
             file.write(shelf.trained_at.to_bytes(8, "little"))
-            shelf.coded.write(file.write)
+            shelf.coded.write(file)
 
     @classmethod
     def read(cls, file: BinaryIO) -> "Index":
@@ -288,7 +291,7 @@ class Index:
             index._shelves[guard] = _read_rows(file, count, head.dimension)
         for guard in head.listed:
             trained_at = int.from_bytes(file.read(8), "little")
-            index._shelves[guard] = ListedRows(CodedRows.read(file.read), trained_at)
+            index._shelves[guard] = ListedRows(CodedRows.read(file), trained_at)
         return index
 
     def _take_ids(self, guards: bytes) -> None:
@@ -329,5 +332,5 @@ def _read_rows(file: BinaryIO, count: int, dimension: int) -> ExactRows:
 
 def _has_outgrown(shelf: ExactRows | ListedRows) -> bool:
     if isinstance(shelf, ListedRows):
-        return len(shelf.coded) >= GROWTH * shelf.trained_at
+        return shelf.coded.overdue or len(shelf.coded) >= GROWTH * shelf.trained_at
     return len(shelf) > EXACT_ROWS

@@ -1,13 +1,20 @@
 """Nearest neighbours by looking at every row: what a small guard, and what changed lately, takes.
 
-Rows are unit vectors, keyed by whole numbers that the caller gives. 4 bytes a dimension and row.
+Rows are unit vectors, keyed by whole numbers that the caller gives. 4 bytes a dimension and row; from
+some thousand rows on a byte more, since reading all of them is what takes the time.
 """
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-_FIRST_ROWS = 16  # most guards stay small: 24 kB at 384 dimensions
+from dedup.index_codes import RowCodes
+
+_FIRST_ROWS = 1  # most guards have one pattern, and there may be thousands of them
+_CODED_FROM = 2_000  # rows, 3 MB: beyond, codes are looked at first; below, that gains nothing
+_COMPARED = 64  # rows compared exactly after a look at the codes
+_FEW = 16  # queries at once; for more, one product of matrices is as fast as codes
+_OBJECT_BYTES = 1_000  # what a guard of no rows takes: objects, an empty dictionary
 _DECIMALS = 6  # equal float32 rows give products so far apart, by their place in the matrix
 _BLOCK = 1 << 22  # similarities computed at once, 16 MB
 
@@ -23,6 +30,7 @@ class ExactRows:
         self._rows = np.empty((_FIRST_ROWS, dimension), dtype=np.float32)
         self._keys = np.empty(_FIRST_ROWS, dtype=np.int64)
         self._place: dict[int, int] = {}
+        self._codes: RowCodes | None = None
 
     def __len__(self) -> int:
         """How many rows are in it."""
@@ -48,10 +56,10 @@ class ExactRows:
 
     @property
     def memory_bytes(self) -> int:
-        """What the matrix and the keys take, room to grow included."""
-        return (
-            self._rows.nbytes + self._keys.nbytes + 100 * len(self._place)
-        )  # a dict entry, an int
+        """What rows, codes and keys take, room to grow included."""
+        codes = 0 if self._codes is None else self._codes.memory_bytes
+        entries = 100 * len(self._place)  # of the dictionary, and a number
+        return _OBJECT_BYTES + self._rows.nbytes + codes + self._keys.nbytes + entries
 
     def row(self, key: int) -> np.ndarray:
         """The row (d,) with this key. A view: not to be kept."""
@@ -66,6 +74,8 @@ class ExactRows:
             self._room_for(place + 1)
             self._place[key], self._keys[place] = place, key
         self._rows[place] = row
+        if self._codes is not None:
+            self._codes.put(place, self._rows[place])
 
     def put_all(self, keys: np.ndarray, rows: np.ndarray) -> None:
         """Insert or move rows (n, d) by keys (n,) that differ from one another."""
@@ -80,6 +90,8 @@ class ExactRows:
             moved = int(self._keys[last])
             self._rows[place], self._keys[place] = self._rows[last], moved
             self._place[moved] = place
+        if self._codes is not None:
+            self._codes.drop(place)
 
     def drop_all(self, keys: Iterable[int]) -> None:
         """Take out the rows with these keys, as far as there are any."""
@@ -93,18 +105,30 @@ class ExactRows:
         taken = min(k, count)
         distances = np.full((len(wanted), k), np.inf, dtype=np.float32)
         keys = np.full((len(wanted), k), -1, dtype=np.int64)
+        if taken and count >= _CODED_FROM and len(wanted) <= _FEW:
+            for number, vector in enumerate(wanted):
+                distances[number, :taken], keys[number, :taken] = self._by_codes(vector, taken)
+            return nearest_first(distances, keys)
         step = max(1, _BLOCK // max(1, count))
         for start in range(0, len(wanted) if taken else 0, step):
-            block = self._distances(wanted[start : start + step])
-            chosen = (
-                np.argpartition(block, taken - 1, axis=1)[:, :taken]
-                if taken < count
-                else np.broadcast_to(np.arange(count), block.shape)
-            )
-            near = np.take_along_axis(block, chosen, axis=1)
+            near, chosen = _smallest(self._distances(wanted[start : start + step]), taken)
             distances[start : start + step, :taken] = near
             keys[start : start + step, :taken] = self._keys[chosen]
         return nearest_first(distances, keys)
+
+    def _by_codes(self, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest of one (d,): a look at all codes, the best compared exactly.
+
+        Where the codes leave it open whether others are as near, all rows are looked at.
+        """
+        if self._codes is None or self._codes.stale:
+            self._codes = RowCodes(self.rows, len(self._keys))
+        places, bound = self._codes.near(wanted, max(_COMPARED, 4 * k))
+        similar = self._rows[places] @ wanted
+        if np.partition(similar, len(similar) - k)[len(similar) - k] <= bound:
+            places, similar = np.arange(len(self._place)), self.rows @ wanted
+        near, chosen = _smallest((1.0 - similar)[None], k)
+        return near[0], self._keys[places[chosen[0]]]
 
     def _distances(self, wanted: np.ndarray) -> np.ndarray:
         # a product of matrix and vector needs no copy of the rows in blocks
@@ -119,6 +143,18 @@ class ExactRows:
             self._rows[: len(rows)] = rows
             self._keys, keys = np.empty(room, dtype=np.int64), self.keys
             self._keys[: len(keys)] = keys
+            self._codes = None  # made anew, with room, by the next search
+
+
+def _smallest(distances: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k smallest of each row of (n, m), in any order, and where they are."""
+    count = distances.shape[1]
+    chosen = (
+        np.argpartition(distances, k - 1, axis=1)[:, :k]
+        if k < count
+        else np.broadcast_to(np.arange(count), distances.shape)
+    )
+    return np.take_along_axis(distances, chosen, axis=1), chosen
 
 
 def nearest_first(distances: np.ndarray, keys: np.ndarray) -> Found:

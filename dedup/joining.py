@@ -78,9 +78,7 @@ def row_of_distances(current: float, *, reach: float = REACH) -> tuple[float, ..
 
 def joining(history: History, distances: Sequence[float], geometry: Geometry) -> Joining:
     """Decide the history at each distance, compared in `geometry` from the first text to the last."""
-    free = msgspec.structs.replace(
-        history, fixed=np.zeros(len(history), dtype=bool), moves=[Move(0, geometry)]
-    )
+    free = msgspec.structs.replace(history.free(), moves=[Move(0, geometry)])
     groups = np.stack([replay(free, distance).groups for distance in distances])
     first, second = _pairs(history.guards)
     at = np.full(len(first), len(distances), dtype=np.int8)

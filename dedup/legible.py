@@ -51,6 +51,8 @@ def _covered(text: str, tokenize: Callable[[str], Sequence[str]], unknown: str) 
 
 
 def _latin(text: str) -> bool:
+    if text.isascii():
+        return True
     letters = [sign for sign in text if sign.isalpha()]
     latin = sum(unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
     return not letters or latin >= _LEAST_LATIN * len(letters)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 DEFAULT_DISTANCE = 0.58
-"""Of vectors seen from the project's centre, where unrelated failures are about 1 apart. Measured by
+"""Of vectors seen from the project's centre, where unrelated failures are 1 or more apart. Measured by
 `benchmarks/grouping.py`: the figures are in `docs/benchmarks.md`, the reasons in decision 0020."""
 DEFAULT_BAND = 0.05
 """How far below the dedup distance a decision still counts as doubtful: 3 of 100 joins, of which twice
@@ -14,6 +14,10 @@ as many are wrong as of the others (the same benchmark)."""
 Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]
 Chars = Annotated[int, msgspec.Meta(ge=1, le=20_000)]
 Part = Literal["turns", "signals", "error", "tool", "answer"]
+Representative = Literal[
+    "first",  # the pattern's first failure, for ever
+    "medoid",  # the failure text nearest to the pattern's centroid; see `dedup.medoid`
+]
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,11 +63,13 @@ class DedupPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     `distance`: nearer than this cosine distance of placed vectors is the same pattern. `grey_band`:
     the width below it in which a decision is doubtful, marked, and left to a reviewer or, with
     `grey_judge`, to the configured model. `merge_proposals`: what the modes' refit may do.
+    `representative`: which failure's text stands for a pattern wherever people see it.
     """
 
     distance: Distance = DEFAULT_DISTANCE
     grey_band: Distance = DEFAULT_BAND
     grey_judge: bool = False
     merge_proposals: Literal["propose", "carry_out"] = "propose"
+    representative: Representative = "first"
     adaptive: AdaptivePolicy | None = None
     text: TextPolicy = TextPolicy()

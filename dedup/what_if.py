@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from dedup.geometry import Geometry
+from dedup.by_hand import FREE, Camp
+from dedup.geometry import FARTHEST, Geometry
 from dedup.history import History
 
 _BLOCK = 128
@@ -22,6 +23,7 @@ _BLOCK = 128
 _FIRST_ROWS = 256
 _ROUNDING = 2e-6  # what float32 adds to the six decimals that `assign` compares
 _DECIMALS = 6  # as `assign` has it
+_NOWHERE = -3.0  # a cosine that nothing has
 _VANISHED = 1e-6  # as `Geometry.placed` has it
 
 
@@ -37,10 +39,11 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def replay(history: History, distance: float) -> Replayed:
-    """Decide the whole history again at this distance (cosine, of placed vectors).
+    """Decide the whole history again at this distance, as `Geometry.distances` has it.
 
     Same geometry, guards and centroids as the decisions had; texts that are `fixed` stay where they
-    are and count towards their centroids. What was merged or split by hand is not repeated.
+    are and count towards their centroids. What people put together by hand stays together, whatever
+    the distance, and what they set apart stays apart; see `dedup.by_hand`.
     """
     run = Replay(history)
     run.to(len(history), distance)
@@ -101,7 +104,15 @@ class Replay:
             else:
                 patterns.totals[column] += vector
                 patterns.counts[column] += 1
+            patterns.hold(column, *self._said(row))
             self._groups[row] = patterns.firsts[column]
+
+    def _said(self, row: int) -> tuple[int, Camp]:
+        """The number of the texts that this one is together with, or -1, and its camp."""
+        said = self._history.by_hand
+        if said is None:
+            return -1, FREE
+        return int(said.together[row]), said.sides[said.camps[row]]
 
     def _decide_block(
         self, patterns: "_Patterns", rows: Sequence[int], geometry: Geometry, distance: float
@@ -120,10 +131,14 @@ class Replay:
             if moved:
                 # not BLAS: waking its threads for so little costs more than the product
                 similar[at, moved] = np.einsum("ij,j->i", places[: len(moved)], placed[at])
+            together, camp = self._said(row)
+            held = patterns.holding(together)
             if history.fixed[row]:
                 column, apart = patterns.column_of(code), 0.0
+            elif held is not None:
+                column, apart = held, 0.0
             else:
-                column, apart = patterns.nearest(similar[at], placed[at], distance)
+                column, apart = patterns.nearest_of(similar[at], placed[at], distance, camp)
                 if column is not None and not geometry.reaches(raw[at], patterns.totals[column]):
                     column = None
             if column is None:
@@ -131,6 +146,7 @@ class Replay:
             else:
                 patterns.join(column, raw[at], geometry)
                 self._distances[row] = apart
+            patterns.hold(column, together, camp)
             self._groups[row] = patterns.firsts[column]
             if column not in place_of:
                 place_of[column] = len(moved)
@@ -143,14 +159,38 @@ class _Patterns:
 
     def __init__(self, dimension: int) -> None:
         self.firsts: list[int] = []
+        self.stretch = 1.0
         self.totals = np.empty((_FIRST_ROWS, dimension), dtype=np.float32)
         self.placed = np.empty((_FIRST_ROWS, dimension), dtype=np.float32)
         self.counts = np.empty(_FIRST_ROWS, dtype=np.int64)
         self._columns: dict[int, int] = {}
+        self._holding: dict[int, int] = {}  # by the number of texts that are together
+        self._camps: dict[int, int] = {}  # by column: the sides of rules that it is on
 
     def column_of(self, code: int) -> int | None:
         """Where the pattern is that has this code today."""
         return self._columns.get(code)
+
+    def holding(self, together: int) -> int | None:
+        """Where the texts are that are together under this number."""
+        return self._holding.get(together)
+
+    def hold(self, column: int, together: int, camp: Camp) -> None:
+        """Note what was said of a text that has come to a pattern."""
+        if together >= 0:
+            self._holding.setdefault(together, column)
+        if camp.of:
+            self._camps[column] = self._camps.get(column, 0) | camp.of
+
+    def nearest_of(
+        self, similar: np.ndarray, placed: np.ndarray, distance: float, camp: Camp
+    ) -> tuple[int | None, float]:
+        """The same as `nearest`, of the patterns that the text may be with. Writes into `similar`."""
+        while True:
+            column, apart = self.nearest(similar, placed, distance)
+            if column is None or not self._camps.get(column, 0) & camp.against:
+                return column, apart
+            similar[column] = _NOWHERE
 
     def nearest(
         self, similar: np.ndarray, placed: np.ndarray, distance: float
@@ -163,20 +203,24 @@ class _Patterns:
             return None, 0.0
         similar = similar[: len(self.firsts)]
         best = int(similar.argmax())
-        apart = 1.0 - float(similar[best])
-        if apart > distance + _ROUNDING:
+        if similar[best] == _NOWHERE:
+            return None, 0.0
+        apart = min(FARTHEST, (1.0 - float(similar[best])) * self.stretch)
+        rounding = _ROUNDING * self.stretch
+        if apart > distance + rounding:
             return None, 0.0
         equal = (similar >= similar[best] - _ROUNDING).nonzero()[0]
-        if len(equal) == 1 and apart < distance - _ROUNDING:
+        if len(equal) == 1 and apart < distance - rounding:
             return best, max(0.0, apart)
         apart, _, best = min(
             (self._apart(placed, int(at)), -int(self.counts[at]), int(at)) for at in equal
         )
+        apart = min(FARTHEST, apart)
         return (best, apart) if apart <= distance else (None, 0.0)
 
     def _apart(self, placed: np.ndarray, column: int) -> float:
         cosine = np.dot(placed.astype(np.float64), self.placed[column].astype(np.float64))
-        return max(0.0, round(1.0 - float(cosine), _DECIMALS))
+        return max(0.0, round((1.0 - float(cosine)) * self.stretch, _DECIMALS))
 
     def begin(self, row: int, code: int, raw: np.ndarray, placed: np.ndarray) -> int:
         """A new pattern; the number of its column."""
@@ -206,6 +250,7 @@ class _Patterns:
 
     def see_from(self, geometry: Geometry) -> None:
         """Place every centroid."""
+        self.stretch = geometry.stretch
         count = len(self.firsts)
         means = self.totals[:count] / self.counts[:count, None].astype(np.float32)
         self.placed[:count] = geometry.placed(means)

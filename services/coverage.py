@@ -40,9 +40,14 @@ async def coverages(reader: KnobReader, project: str | None = None) -> list[Proj
     return [_of(one) for one in await reader.seen(project)]
 
 
-async def discovered(reader: KnobReader, project: str) -> DiscoveredProject:
-    """Coverage of a project with its discovery curve. Raises `Unavailable`."""
-    seen = next(iter(await reader.seen(project)), SeenPatterns(project=project, seen={}))
+async def discovered(reader: KnobReader, project: str) -> DiscoveredProject | None:
+    """Coverage of a project with its discovery curve; None before its first failure.
+
+    Raises `Unavailable`.
+    """
+    seen = next(iter(await reader.seen(project)), None)
+    if seen is None:
+        return None
     one = _of(seen)
     return DiscoveredProject(
         project=project,

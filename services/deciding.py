@@ -11,6 +11,7 @@ from dedup.assign import AssignedBatch, Candidate, KnownFingerprint, assign
 from dedup.centroid import Centroid
 from dedup.events import Assignment
 from dedup.geometry import Geometry, first_geometry, moved, next_move
+from dedup.medoid import due
 from services.dedup_metrics import DedupMetrics, Step
 from services.indexes import Indexes
 from services.pattern_store import (
@@ -42,6 +43,7 @@ class Deciding:
         self._metrics = metrics
         self._steps: Counter[tuple[str, str]] = Counter()
         self._served: dict[str, str] = {}
+        self._compared: dict[tuple[str, str], int] = {}
 
     async def decide(self, part: Prepared) -> Mapping[str, Assignment] | None:
         """Assignments of this part by event id; None: prepare it again, things have changed.
@@ -54,11 +56,14 @@ class Deciding:
             await self._ahead(part)
         filled = False
         while True:
+            # it waits for a disk: not while the store is locked, of which SQLite has one writer
+            await self._indexes.written(part.project, part.serving.space)
             asked = time.perf_counter()
             try:
                 async with self._store.locked(part.project) as store:
                     self._metrics.add("lock", time.perf_counter() - asked)
                     step = _Step(part, store, self._indexes, self._metrics, filled=filled)
+                    step.compared = self._compared
                     found = await step.open_candidates()
                     if found is None:
                         return None
@@ -66,6 +71,8 @@ class Deciding:
                     batch, kept = await step.decided(open_, known)
                     with self._metrics.spending("keep"):
                         await store.keep(kept)
+            except _ComparedAnew:  # the policy of the part may be from before
+                return None
             except _NotFilled:  # it was let go, or the geometry is another one
                 await self._fill(part)
                 filled = True
@@ -78,14 +85,27 @@ class Deciding:
     async def _ahead(self, part: Prepared) -> None:
         """What may take long, filling an index and saving it, before the lock is taken."""
         space = part.serving.space
-        before = self._served.get(part.project, space)
-        self._served[part.project] = space
-        if before != space:  # switched: it may have taken as much of the memory as this one will
-            self._indexes.forget(part.project, before)
+        if self._served.get(part.project) != space:
+            await self._let_go(part.project, space)
+            self._served[part.project] = space
         steps = self._steps[part.project, space]
         self._steps[part.project, space] += 1
         if steps % _AHEAD_EVERY == 0:
             await self._fill(part)
+
+    async def _let_go(self, project: str, space: str) -> None:
+        """Of indexes of other spaces: they may take as much of the memory as this one will.
+
+        The file of the one before stays, as one can go back to it; those of earlier ones go.
+        """
+        async with self._store.reading(project) as store:
+            served = await store.served()
+        others = list(dict.fromkeys(one.space for one in served if one.space != space))
+        for place, other in enumerate(others):
+            if place == 0:
+                self._indexes.forget(project, other)
+            else:
+                await self._indexes.discard(project, other)
 
     async def _fill(self, part: Prepared) -> None:
         space = part.serving.space
@@ -113,6 +133,10 @@ class _NotFilled(Exception):
     """The index would have to be filled under the lock, which others wait for."""
 
 
+class _ComparedAnew(Exception):
+    """A metric came into force: what decides together with it has to be read again."""
+
+
 class _Step:
     """One locked step. `filled`: whether the index was filled just before it; once has to do."""
 
@@ -126,6 +150,8 @@ class _Step:
         filled: bool,
     ) -> None:
         self._filled = filled
+        self.compared: dict[tuple[str, str], int] = {}
+        """By project and space the number of the geometry with a metric that was seen last."""
         self._part = part
         self._store = store
         self._indexes = indexes
@@ -169,6 +195,7 @@ class _Step:
             asked = {one.fingerprint: one for one in reversed(open_) if one.fingerprint in new}
             geometry = await self._store.geometry(self._space)
             geometry = geometry or first_geometry(len(before.total))
+            self._refuse_another_metric(geometry)
             filled = self._filled or self._indexes.holds(part.project, self._space, geometry)
             if before.texts > _MANY and not filled:
                 raise _NotFilled
@@ -177,6 +204,17 @@ class _Step:
             centroids = await self._store.centroids(self._space, found) if found else {}
         batch = self._assign(open_, known, geometry, near, centroids)
         return batch, await self._kept(batch, geometry, before)
+
+    def _refuse_another_metric(self, geometry: Geometry) -> None:
+        """Raise `_ComparedAnew` at the first sight of a metric.
+
+        `dedup calibrate` puts it in force in one step with a distance; the policy that the part was
+        prepared with may be two seconds old.
+        """
+        key = self._part.project, self._space
+        if geometry.metric is not None and self.compared.get(key) != geometry.number:
+            self.compared[key] = geometry.number
+            raise _ComparedAnew
 
     def _assign(
         self,
@@ -215,6 +253,7 @@ class _Step:
 
     async def _kept(self, batch: AssignedBatch, geometry: Geometry, before: Sum) -> Kept:
         """With the texts that are new to the space, and the centre's next place where it is due."""
+        represent = self._to_represent(batch)
         added = {
             one.candidate.fingerprint: Embedded(
                 one.candidate.fingerprint, one.candidate.text, one.vector
@@ -223,24 +262,44 @@ class _Step:
             if one.vector is not None and one.candidate.fingerprint in self._part.embedded
         }
         if not added:
-            return Kept(space=self._space, decided=batch.decided, centroids=batch.centroids)
+            return Kept(
+                space=self._space,
+                decided=batch.decided,
+                centroids=batch.centroids,
+                represent=represent,
+            )
         vectors = np.stack([one.vector for one in added.values()])
         after = Sum(before.texts + len(added), before.total + vectors.sum(axis=0, dtype=np.float64))
-        due = next_move(before.texts)
-        move = due is not None and after.texts >= due
+        moves_at = next_move(before.texts)
+        move = moves_at is not None and after.texts >= moves_at
         return Kept(
             space=self._space,
             decided=batch.decided,
             centroids=batch.centroids,
             embedded=list(added.values()),
             sum=after,
-            geometry=await self._moved(geometry, batch) if move else None,
+            geometry=await self._moved(geometry, batch, after.texts) if move else None,
+            represent=represent,
         )
 
-    async def _moved(self, geometry: Geometry, batch: AssignedBatch) -> Geometry:
+    def _to_represent(self, batch: AssignedBatch) -> Mapping[str, int]:
+        """Patterns that have grown so much that their medoid may be another text."""
+        if self._part.policy.representative == "first":
+            return {}
+        grown = Counter(
+            one.assignment.pattern_id for one in batch.decided if one.vector is not None
+        )
+        chosen_of: dict[str, int] = {}
+        for pattern_id, more in grown.items():
+            texts = batch.centroids[pattern_id][1].count
+            if (first := due(texts - more, texts)) is not None:
+                chosen_of[pattern_id] = first
+        return chosen_of
+
+    async def _moved(self, geometry: Geometry, batch: AssignedBatch, texts: int) -> Geometry:
         centroids = await all_centroids(self._store, self._space)
         centroids.update(batch.centroids)
-        return moved(geometry, [centroid for _, centroid in centroids.values()])
+        return moved(geometry, [centroid for _, centroid in centroids.values()], texts)
 
 
 def _until_it_moves(
@@ -250,8 +309,8 @@ def _until_it_moves(
 
     `added`: fingerprints of texts that are new to a space of so many texts.
     """
-    due = next_move(texts)
-    if due is None or texts + len(added) <= due:
+    moves_at = next_move(texts)
+    if moves_at is None or texts + len(added) <= moves_at:
         return open_
     seen: set[str] = set()
     events: set[str] = set()  # of one that comes twice, only the first text is decided about
@@ -259,7 +318,7 @@ def _until_it_moves(
         if one.fingerprint in added and one.event_id not in events:
             seen.add(one.fingerprint)
         events.add(one.event_id)
-        if texts + len(seen) == due:
+        if texts + len(seen) == moves_at:
             return open_[: place + 1]
     return open_
 

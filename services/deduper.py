@@ -24,12 +24,12 @@ from services.pattern_store import PatternStore
 from services.policy import Policies
 from services.preparing import Prepared, Preparing
 from services.spaces import Spaces
-from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Retry
+from services.stream.outcome import DeadLetter, Emit, Event, Hold, Outcome, Retry
 
 log = structlog.get_logger()
 
 _ROUNDS = 5  # a switch or an undo comes between once, not five times
-_HELD_SECONDS = 5.0
+_LATER_SECONDS = 5.0
 
 
 class Deduper:
@@ -50,6 +50,7 @@ class Deduper:
         """The indexes start empty, or as they were saved, and fill themselves from the store."""
         self._store = store
         self._encoders = encoders
+        self._policies = policies
         self._metrics = metrics or DedupMetrics()
         spaces = Spaces(store, encoders, clock=clock)
         self._preparing = Preparing(store, encoders, policies, spaces, self._metrics)
@@ -62,7 +63,8 @@ class Deduper:
     async def handle(self, events: Sequence[Event]) -> Sequence[Outcome]:
         """Assign a batch: texts of all projects are embedded together, each project decided at once.
 
-        Raises `Unavailable`, also where the encoder of every project in the batch is not there.
+        Failures that need an encoder which is one project's alone, and not there, are held. Raises
+        `Unavailable`, also where the configured encoder is and nothing else can be decided.
         """
         projects: defaultdict[str, list[Failure]] = defaultdict(list)
         for failure in cast("Sequence[Failure]", events):
@@ -73,9 +75,9 @@ class Deduper:
         for part in parts:
             for event_id, outcome in (await self._outcomes(part, projects[part.project])).items():
                 outcomes[part.project, event_id] = outcome
-        held = [one for one in outcomes.values() if isinstance(one, Retry)]
-        if len(held) == len(outcomes) and held:
-            raise Unavailable(held[0].detail)
+        later = [one for one in outcomes.values() if isinstance(one, Retry)]
+        if len(later) == len(outcomes) and later:
+            raise Unavailable(later[0].detail)
         return [outcomes[event.project, event.event_id] for event in events]
 
     async def _outcomes(self, part: Prepared, failures: Sequence[Failure]) -> Mapping[str, Outcome]:
@@ -88,9 +90,11 @@ class Deduper:
             elif one.fingerprint in part.broken:
                 why = part.broken[one.fingerprint]
                 outcomes[failure.event_id] = DeadLetter("handler_error", why)
+            elif part.held is not None:
+                outcomes[failure.event_id] = Hold(part.project, part.held)
             else:
-                why = part.held or "it has no vector yet"
-                outcomes[failure.event_id] = Retry(why, _HELD_SECONDS)
+                why = part.later or "it has no vector yet"
+                outcomes[failure.event_id] = Retry(why, _LATER_SECONDS)
         return outcomes
 
     async def _assignments(
@@ -106,6 +110,7 @@ class Deduper:
                 await self._note_later(part, assignments)
                 return part, assignments
             log.info("prepared_again", project=part.project, space=part.serving.space)
+            self._policies.forget(part.project)
             part = await self._preparing.prepare(part.project, failures)
             await self._preparing.embed([part])
         message = f"the patterns of project {part.project} are being changed again and again"

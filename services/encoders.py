@@ -1,7 +1,9 @@
-"""The encoders a process has at work: the configured one, and one that a project is still served by.
+"""The encoders a process has at work: the configured one, and those that projects are still served by.
 
-Each is a worker process with a model in it, so there are never more than two. Which encoder embeds
-a project's failures is not for the settings to say but for the project's space: see `spaces.py`.
+Each is a worker process with a model in it, so there are never more than three: of compiled models 0.6 GB
+together, of reference models in torch 3.2 GB (a worker takes 150 to 204 MB and 1,044 MB; see
+`docs/benchmarks.md`). Which encoder embeds a project's failures is not for the settings to say but for the
+project's space: see `spaces.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +15,11 @@ import structlog
 from services.errors import Halted
 
 log = structlog.get_logger()
+
+
+_OTHERS = 2
+"""Beside the configured one. With one alone, two projects that are served by two former encoders would
+have a model loaded anew with each batch."""
 
 
 class Embedder(Protocol):
@@ -49,7 +56,7 @@ class Encoders:
         """`other` makes the embedder of an encoder's identity; nothing is started here."""
         self._configured = configured
         self._make = other
-        self._other: tuple[str, Embedder] | None = None
+        self._others: dict[str, Embedder] = {}  # the one that was asked for last comes last
 
     def start(self) -> None:
         """Start loading the configured model, without waiting for it."""
@@ -73,27 +80,29 @@ class Encoders:
         """
         if encoder == self._configured.encoder:
             return self._configured
-        if self._other is None or self._other[0] != encoder:
-            await self._let_go()
+        embedder = self._others.pop(encoder, None)
+        if embedder is None:
+            while len(self._others) >= _OTHERS:
+                await self._let_go(next(iter(self._others)))
             try:
-                self._other = (encoder, self._make(encoder))
+                embedder = self._make(encoder)
             except ValueError as error:  # of a backend that this version does not have any more
                 raise EncoderMissing(str(error)) from error
-        embedder = self._other[1]
+        self._others[encoder] = embedder
         try:
             await embedder.ready()
         except Halted as error:
-            await self._let_go()
+            await self._let_go(encoder)
             raise EncoderMissing(str(error)) from error
         return embedder
 
     async def close(self) -> None:
         """Stop the workers at once."""
-        await self._let_go()
+        for encoder in [*self._others]:
+            await self._let_go(encoder)
         await self._configured.close()
 
-    async def _let_go(self) -> None:
-        if self._other is not None:
-            (encoder, embedder), self._other = self._other, None
+    async def _let_go(self, encoder: str) -> None:
+        if (embedder := self._others.pop(encoder, None)) is not None:
             log.info("encoder_let_go", encoder=encoder)
             await embedder.close()

@@ -7,7 +7,7 @@ person has opened again by undoing a split.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -92,20 +92,39 @@ class GreyJudge:
         for project in await self._projects.projects():
             if not (await self._policies.of(project)).dedup.grey_judge:
                 continue
-            since = self._clock() - self._memory
+            try:
+                async for _ in self._decided(project):
+                    decided += 1
+            except ModelUnavailable as error:
+                log.warning("grey_judge_unavailable", why=str(error))
+                return decided
+            except ModelRefused as error:
+                log.warning("grey_judge_refused", project=project, why=str(error))
+                return decided
+        return decided
+
+    async def _decided(self, project: str) -> AsyncIterator[GreyDecision]:
+        """What is decided of one project's. Raises what the client raises, and `Unavailable`.
+
+        What waits is read anew after each verdict: it may have been about several decisions, and given
+        the others' pattern another representative. None is looked at twice, or an undo that comes
+        between would be judged away.
+        """
+        seen = set[str]()
+        since = self._clock() - self._memory
+        while True:
             waiting = await self._decisions.undecided(
                 project, limit=_ASKED_AT_ONCE, since=since, untouched=True
             )
             for decision in waiting:
-                try:
-                    decided += await self._judge(decision)
-                except ModelUnavailable as error:
-                    log.warning("grey_judge_unavailable", why=str(error))
-                    return decided
-                except ModelRefused as error:
-                    log.warning("grey_judge_refused", project=project, why=str(error))
-                    return decided
-        return decided
+                if decision.event_id in seen:
+                    continue
+                seen.add(decision.event_id)
+                if await self._judge(decision):
+                    yield decision
+                    break
+            else:
+                return
 
     async def _judge(self, decision: GreyDecision) -> bool:
         """Ask in both orders, and carry out what both answers say. Raises what the client raises."""

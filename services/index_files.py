@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import time
 import zlib
 from pathlib import Path
@@ -61,6 +62,15 @@ class IndexFiles:
         finally:
             with contextlib.suppress(OSError):
                 coming.unlink(missing_ok=True)
+
+    def remove(self, project: str, space: str) -> None:
+        """Delete the saved index with its folder, if there is one.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.path(project, space).parent)
 
     def load(self, project: str, space: str) -> Index | None:
         """The saved index; None where there is none that can be used, which the log then says."""

@@ -27,6 +27,7 @@ _SAVE_AFTER = 2_000  # changes, but at least a fiftieth of the index: a start ca
 _SAVE_SHARE = 50
 _PROOF = 1_000  # of its latest changes a file must have what the store has: 1.5 MB, once a start
 _MOST_BYTES = 4 << 30  # of all indexes together; those not used for longest go first
+_WEIGH_AFTER = 1_000  # changes of an index, 2 MB: adding up a thousand guards takes a millisecond
 
 
 class Centroids(Protocol):
@@ -47,6 +48,9 @@ class Files(Protocol):
     def save(self, project: str, space: str, index: Index) -> None:
         """Save an index. Raises OSError."""
 
+    def remove(self, project: str, space: str) -> None:
+        """Have no saved index any more, if there is one. Raises OSError."""
+
 
 class _Kept:
     """An index, and the training that goes on beside it.
@@ -58,6 +62,8 @@ class _Kept:
         self.index = index
         self.unproven = unproven
         self.saved_seq = index.seq
+        self.memory_bytes = index.memory_bytes
+        self._weighed_seq = index.seq
         self.lock = asyncio.Lock()
         self._training: tuple[str, asyncio.Future[CodedRows]] | None = None
 
@@ -68,8 +74,16 @@ class _Kept:
     def begin_again(self, geometry: Geometry) -> None:
         """With an empty index. What is being trained for the former one is nobody's business."""
         self.index = Index(_width(geometry), geometry.number)
-        self.saved_seq = 0
+        self.saved_seq = self._weighed_seq = 0
         self._training = None
+
+    def weigh(self) -> bool:
+        """Add up the index's memory, if much has changed since that was done; whether it was."""
+        changed = self.index.seq - self._weighed_seq
+        due = changed >= min(_WEIGH_AFTER, max(1, len(self.index) // 4))
+        if due:
+            self.memory_bytes, self._weighed_seq = self.index.memory_bytes, self.index.seq
+        return due
 
     def train_if_due(self) -> None:
         """Begin to train lists for a guard that has grown, on another thread; seconds."""
@@ -97,7 +111,7 @@ class Indexes:
         self._files = files
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._loading = asyncio.Lock()
-        self._saving: asyncio.Task[None] | None = None
+        self._saving: tuple[tuple[str, str], asyncio.Task[None]] | None = None
 
     @property
     def patterns(self) -> int:
@@ -129,6 +143,8 @@ class Indexes:
                 kept.begin_again(geometry)
             kept.unproven = False
             await _catch_up(project, space, kept, store, geometry)
+            if kept.weigh():
+                self._make_room(kept)
             yield kept.index
             kept.train_if_due()
         self._save_later((project, space), kept)
@@ -138,10 +154,18 @@ class Indexes:
         kept = self._kept.get((project, space))
         return kept is not None and not kept.unproven and kept.index.geometry == geometry.number
 
+    async def written(self, project: str, space: str) -> None:
+        """Return once the index is not being written to its file.
+
+        To be waited for before a lock of the store is taken: who has one must not wait for a disk.
+        """
+        if self._saving is not None and self._saving[0] == (project, space):
+            await asyncio.wait([self._saving[1]])
+
     async def close(self) -> None:
         """Save what has changed."""
         if self._saving is not None:
-            await self._saving
+            await self._saving[1]
         for place, kept in list(self._kept.items()):
             if kept.index.seq != kept.saved_seq:
                 await self._save(place, kept)
@@ -149,6 +173,17 @@ class Indexes:
     def forget(self, project: str, space: str) -> None:
         """Let go of an index that is not needed any more; its file stays."""
         self._kept.pop((project, space), None)
+
+    async def discard(self, project: str, space: str) -> None:
+        """Let go of an index that nobody will need again, its file included."""
+        await self.written(project, space)
+        self.forget(project, space)
+        if self._files is None:
+            return
+        try:
+            await asyncio.to_thread(self._files.remove, project, space)
+        except OSError as error:  # it takes room on the disk, and is in nobody's way
+            log.warning("index_not_removed", project=project, space=space, why=str(error))
 
     async def _of(self, project: str, space: str) -> _Kept:
         async with self._loading:
@@ -166,8 +201,8 @@ class Indexes:
     def _save_later(self, place: tuple[str, str], kept: _Kept) -> None:
         changes = kept.index.seq - kept.saved_seq
         due = changes >= max(_SAVE_AFTER, len(kept.index) // _SAVE_SHARE)
-        if due and not kept.in_training and (self._saving is None or self._saving.done()):
-            self._saving = asyncio.create_task(self._save(place, kept))
+        if due and not kept.in_training and (self._saving is None or self._saving[1].done()):
+            self._saving = place, asyncio.create_task(self._save(place, kept))
 
     async def _save(self, place: tuple[str, str], kept: _Kept) -> None:
         """Write one index on another thread; whoever wants it meanwhile waits a second or less."""
@@ -185,7 +220,7 @@ class Indexes:
 
     def _make_room(self, needed: _Kept) -> None:
         for place, kept in list(self._kept.items()):
-            if self.memory_bytes <= _MOST_BYTES:
+            if sum(one.memory_bytes for one in self._kept.values()) <= _MOST_BYTES:
                 return
             if kept is not needed and not kept.lock.locked():
                 del self._kept[place]

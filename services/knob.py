@@ -14,14 +14,14 @@ from dedup.history import History
 
 REASSIGNED = "dedup distance --reassign: "
 """How the reason of a merge or split begins that carries out a distance. It is no person's judgement
-about these failures: it fixes nothing in a later replay and is no label."""
+about these failures: a later replay does not keep to it, and it is no label."""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A project's history in the space that serves it.
 
     without_vector: texts (and their failures) that have no vector in this space and are left out.
-    by_hand: patterns that a person merged or split; their texts are fixed in `history`.
+    by_hand: patterns of texts that a person put together or set apart; a replay keeps to that.
     """
 
     project: str
@@ -61,6 +61,9 @@ class KnobReader(Protocol):
         self, project: str, space: str, fingerprints: Sequence[str]
     ) -> Mapping[str, str]:
         """The texts of these fingerprints, as far as the space has them."""
+
+    async def called(self, project: str, pattern_ids: Sequence[str]) -> Mapping[str, str]:
+        """The names that reviewers gave to these patterns, as far as they have one."""
 
     async def arrivals(self, project: str) -> Sequence[str]:
         """The fingerprint of every failure, in the order they were decided."""

@@ -51,7 +51,9 @@ class GreyDecision(msgspec.Struct, frozen=True, kw_only=True):
     """A doubtful decision: a failure that was counted to the nearest pattern, and only just.
 
     text, pattern_text: of the failure, and of the representative of its pattern as it is called now;
-    `pattern_fingerprint` is the representative's, null where it is the failure itself.
+    `pattern_fingerprint` is the representative's, null where that is not kept. Where the failure's own
+    text stands for the pattern, the first failure's is compared with. `pattern_name`: that a reviewer
+    gave it.
     """
 
     project: str
@@ -64,6 +66,7 @@ class GreyDecision(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: datetime
     text: str
     pattern_text: str
+    pattern_name: str | None = None
     decided: Verdict | None = None
 
 

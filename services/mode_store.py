@@ -101,6 +101,8 @@ class ModeMember(msgspec.Struct, frozen=True, kw_only=True):
     membership: float
     outlier: float
     text: str
+    name: str | None = None
+    """That a reviewer gave it."""
 
 
 class ModeStore(Protocol):

@@ -131,6 +131,7 @@ class Modes:
                 before=await self._store.memberships(project),
                 refused=await self._store.refused(project),
                 distance=policy.distance,
+                stretch=rows.geometry.stretch,
             )
             found = await self._run(asked)
         refitted = await self._told(asked, found, rows.space, await self._named(asked, found))
@@ -335,7 +336,7 @@ def _proposal(
 ) -> MergeProposal:
     label = int(found.labels[group.rows[0]])
     ids = [asked.pattern_ids[row] for row in group.rows]
-    distances = [0.0, *group.distances]
+    distances = [0.0, *(apart * asked.stretch for apart in group.distances)]
     patterns = [
         {
             "pattern_id": pattern_id,

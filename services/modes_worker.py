@@ -12,13 +12,18 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from dedup.index_codes import faiss as load_search
 from dedup.modes.graph import neighbour_graph
 from dedup.modes.lineage import Lineage, lineage
 from dedup.modes.proposals import Proposed, proposals
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What to cluster. `rows`: a .npy file of placed centroids (n, d) float32, in order of the ids."""
+    """What to cluster.
+
+    rows: a .npy file of placed centroids (n, d) float32, in order of the ids.
+    distance: the dedup distance. stretch: that of the geometry they were placed by.
+    """
 
     project: str
     refit: int
@@ -29,6 +34,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     before: Mapping[str, str]
     refused: Sequence[tuple[str, ...]]
     distance: float
+    stretch: float = 1.0
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,7 @@ def refit(asked: Asked) -> Found:
     # hdbscan and scikit-learn are 150 MB: only the process that clusters has them
     from dedup.modes.clusters import clusters  # noqa: PLC0415
 
+    load_search()  # as above: what is measured begins after libraries are loaded
     began, busy = time.perf_counter(), time.process_time()
     placed = np.load(asked.rows, mmap_mode="r")
     graph = neighbour_graph(placed)
@@ -65,7 +72,7 @@ def refit(asked: Asked) -> Found:
         labels,
         guards,
         np.asarray(asked.occurrences),
-        asked.distance,
+        asked.distance / asked.stretch,
         _refusing(asked),
     )
     return Found(

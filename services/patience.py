@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_never,
+    wait_exponential_jitter,
+)
 
 from services.errors import Unavailable
 
@@ -33,11 +40,13 @@ async def patiently(
     stop: asyncio.Event,
     log: Any,
     on_wait: Callable[[], None] = lambda: None,
+    give_up_seconds: float | None = None,
 ) -> T:
-    """Do the work, and again for as long as it raises `Unavailable`.
+    """Do the work, and again for as long as it raises `Unavailable`, or so many seconds at most.
 
     The wait is logged at attempts 1, 2, 4, 8 and so on; `on_wait` is called before every pause.
-    Raises `Stopped` when told to stop meanwhile, and whatever else the work raises.
+    Raises `Stopped` when told to stop meanwhile, the last `Unavailable` when given up, and whatever
+    else the work raises.
     """
 
     async def sleep(seconds: float) -> None:
@@ -54,6 +63,8 @@ async def patiently(
         wait=wait_exponential_jitter(
             multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_FIRST_PAUSE_SECONDS
         ),
+        stop=stop_never if give_up_seconds is None else stop_after_delay(give_up_seconds),
+        reraise=True,
         sleep=sleep,
         before_sleep=say,
     )

@@ -1,4 +1,4 @@
-"""How people change patterns: merging, splitting, undoing. The port. Loads no numerics."""
+"""How people change patterns: merging, splitting, naming, undoing. The port. Loads no numerics."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,13 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-ChangeKind = Literal["merge", "split", "undo"]
+ChangeKind = Literal["merge", "split", "name", "undo"]
+
+MOST_NAME = 120  # characters: a name has room in a table's cell
+
+
+EVENTS_TOLD = 100
+"""Occurrences that a split names of those it moved; `count` says how many they were."""
 
 
 class NotPossible(ValueError):
@@ -18,11 +24,11 @@ class NotThere(NotPossible):
 
 
 class PatternChange(msgspec.Struct, frozen=True, kw_only=True):
-    """A merge, a split, or the undoing of one: who, when, why, and what it did.
+    """A merge, a split, a naming, or the undoing of one: who, when, why, and what it did.
 
     `detail` is JSON: for a merge {"into", "merged": [ids], "counts": {id: occurrences}}; for a split
-    {"from", "to", "count", "events": [ids], "fingerprints": [..]}; for an undo {"of": change_id,
-    "kind", "patterns": [ids]}.
+    {"from", "to", "count", "events": [the first ids], "fingerprints": [..]}; for a naming {"pattern", "name",
+    "before"}, null where there is none; for an undo {"of": change_id, "kind", "patterns": [ids]}.
     """
 
     project: str
@@ -37,7 +43,7 @@ class PatternChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatternChanges(Protocol):
-    """Merging, splitting and undoing. Each under the project's lock, whole, audited.
+    """Merging, splitting, naming and undoing. Each under the project's lock, whole, audited.
 
     Ids of patterns may be those of merged ones: they mean the pattern these are part of.
     """
@@ -60,6 +66,21 @@ class PatternChanges(Protocol):
         """Give occurrences a pattern of their own, with all of the same fingerprint.
 
         Raises `NotPossible` (unknown, or nothing would be left), `Unavailable`.
+        """
+
+    async def name(
+        self,
+        project: str,
+        pattern_id: str,
+        called: str | None,
+        *,
+        by: str,
+        reason: str,
+        at: datetime,
+    ) -> PatternChange:
+        """Give a pattern a name, or take it away. White space in it counts as one blank.
+
+        Raises `NotPossible` (unknown, too long, or nothing would change), `Unavailable`.
         """
 
     async def undo(

@@ -32,6 +32,7 @@ __all__ = [
     "PatternReader",
     "PatternStore",
     "PatternWriter",
+    "Rewritten",
     "Serving",
     "StoredCentroid",
     "StoredEmbedding",
@@ -84,6 +85,21 @@ class StoredEmbedding(msgspec.Struct, frozen=True, kw_only=True):
     pattern_id: str | None
 
 
+class Rewritten(msgspec.Struct, frozen=True, kw_only=True):
+    """Fingerprints of failures whose text is written in another way.
+
+    `before` and `text`: the ways, as names of spaces end. `now`: by fingerprint the one it has then;
+    `first`: by that one the earliest it was before, whose pattern it belongs to. `guards`: by that one
+    its guard, where its pattern takes it over: it is from before guards named tools.
+    """
+
+    before: str
+    text: str
+    now: Mapping[str, str]
+    first: Mapping[str, str]
+    guards: Mapping[str, str] = {}
+
+
 class Sum(msgspec.Struct, frozen=True):
     """How many distinct texts a space has seen, and the sum (d,) float64 of their raw vectors."""
 
@@ -117,6 +133,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """The space's new sum, where texts were added."""
     geometry: Geometry | None = None
     """The next geometry, where the centre moves with this step. Its row says that dedup moved it."""
+    represent: Mapping[str, int] = {}
+    """Patterns whose medoid is to be chosen anew, and of how many of their first texts."""
 
 
 class PatternReader(Protocol):

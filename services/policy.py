@@ -66,6 +66,10 @@ class Policies:
         """The project's policy, at most two seconds old. Raises `Unavailable`."""
         return (await self.versioned(project))[1]
 
+    def forget(self, project: str) -> None:
+        """Read the project's policy anew the next time, for what changed together with it is seen."""
+        self._known.pop(project, None)
+
     async def versioned(self, project: str) -> tuple[int, Policy]:
         """The same, and its version; 0 is the defaults. Raises `Unavailable`."""
         now = self._clock()

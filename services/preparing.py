@@ -15,7 +15,7 @@ from services.encoders import EncoderMissing, Encoders
 from services.errors import Halted, Unavailable
 from services.pattern_store import PatternReader, PatternStore, Serving
 from services.policy import Policies
-from services.spaces import Spaces
+from services.spaces import Spaces, is_readable
 
 
 class Prepared(msgspec.Struct):
@@ -35,8 +35,11 @@ class Prepared(msgspec.Struct):
     """By fingerprint: texts that were embedded for this batch."""
     broken: dict[str, str] = {}
     """By fingerprint: why there is no vector."""
+    later: str | None = None
+    """Why what is missing has to wait, where the encoder that most are served by is away."""
     held: str | None = None
-    """Why what is missing has to wait, where the project's encoder is not there."""
+    """The same where it is this project's own matter, an encoder or a former way of writing texts: the
+    others need not wait for it."""
 
     @property
     def undecided(self) -> bool:
@@ -103,25 +106,31 @@ class Preparing:
             decided=decided,
             missing={one: text for one, text in texts.items() if one not in cached},
             vectors=dict(cached),
+            held=None if is_readable(serving) else _why_another_text(project, serving),
         )
 
     async def embed(self, parts: Sequence[Prepared]) -> None:
         """Embed what is missing, of all projects together, each text once for each encoder.
 
-        Where an encoder cannot be had, only the projects that it serves are `held`.
+        Nothing is embedded for a project that is held already. Where an encoder cannot be had, only the
+        projects that it serves wait: `later` for the configured one, `held` for another.
         """
         by_encoder: defaultdict[str, list[Prepared]] = defaultdict(list)
         for part in parts:
-            if part.missing:
+            if part.missing and part.held is None:
                 by_encoder[part.serving.encoder].append(part)
         for encoder, served in by_encoder.items():
             try:
                 await self._embed(encoder, served)
             except (EncoderMissing, Unavailable, Halted) as error:
-                if isinstance(error, Halted) and encoder == self._encoders.configured:
+                configured = encoder == self._encoders.configured
+                if isinstance(error, Halted) and configured:
                     raise
                 for part in served:
-                    part.held = _why_held(part, error)
+                    if configured:
+                        part.later = str(error)
+                    else:
+                        part.held = _why_held(part, error)
 
     async def _embed(self, encoder: str, parts: Sequence[Prepared]) -> None:
         embedder = await self._encoders.of(encoder)
@@ -146,6 +155,14 @@ def as_kept(vector: np.ndarray) -> np.ndarray:
     """
     kept: np.ndarray = vector.astype(np.float16).astype(np.float32)
     return kept
+
+
+def _why_another_text(project: str, serving: Serving) -> str:
+    return (
+        f"project {project} has the texts and vectors of another version of evalratchet "
+        f"({serving.space}), which wrote failures in another way; they are not compared with those of "
+        f"this one. Have them written anew: `evalratchet dedup reembed --project {project} --switch`."
+    )
 
 
 def _why_held(part: Prepared, error: Exception) -> str:

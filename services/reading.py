@@ -42,7 +42,10 @@ class KeptCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A pattern in a list. `text` and `fault` are its representative's; `label` a reviewer gave it."""
+    """A pattern in a list. `text` is its representative's, `fault` its first failure's.
+
+    `name`: that a reviewer gave it, if any.
+    """
 
     project: str
     pattern_id: str
@@ -52,7 +55,7 @@ class PatternRow(msgspec.Struct, frozen=True, kw_only=True):
     last_failed_at: datetime
     embedding_space: str
     fault: Fault
-    label: str | None = None
+    name: str | None = None
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

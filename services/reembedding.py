@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from capture.events import Failure
-from dedup.assign import KnownFingerprint, candidate
+from dedup.assign import candidate
 from dedup.policy import TextPolicy
 from services.encoders import Embedder
 from services.pattern_store import (
@@ -23,6 +23,7 @@ from services.pattern_store import (
     PatternReader,
     PatternStore,
     PatternWriter,
+    Rewritten,
     Serving,
     StoredEmbedding,
     Sum,
@@ -34,6 +35,7 @@ from services.spaces import space_of, text_of
 _PAGE = 256  # texts a step: seconds of embedding, a lock of milliseconds
 _LAST = 256  # so many texts may be left to embed under the lock at the switch
 _ROUNDS = 20
+_BEFORE_GUARDS = "1"  # the first way of writing texts; migration 0005 knew only the fault of each
 
 
 class SpaceRecords(Protocol):
@@ -47,6 +49,11 @@ class SpaceRecords(Protocol):
     ) -> Mapping[str, Sequence[str]]:
         """The latest traces that failed with these texts, the latest first."""
 
+    async def written_before(
+        self, project: str, space: str, before: str, fingerprints: Sequence[str]
+    ) -> Mapping[str, tuple[str, str]]:
+        """Fingerprint and text that a space has of texts of the way `before`, by fingerprint there."""
+
     async def changes(self, project: str) -> int:
         """How many merges, splits and undos there were."""
 
@@ -55,8 +62,12 @@ class SpaceRecords(Protocol):
     ) -> Mapping[str, tuple[str, int]]:
         """The representative's text and the occurrences of these patterns."""
 
-    async def learn(self, project: str, known: Mapping[str, KnownFingerprint]) -> None:
-        """Have failures with these fingerprints belong to these patterns, where there are none yet."""
+    async def learn(self, project: str, told: Rewritten) -> None:
+        """Have failures with these new fingerprints belong to the patterns of the former ones.
+
+        Where there are such failures already, they stay where they are. Both are kept beside each
+        other: what people say about one holds for the other.
+        """
 
 
 class ArchivedFailures(Protocol):
@@ -215,8 +226,19 @@ class Reembedding:
         """The texts as the target's policy writes them, from the archive as far as it goes."""
         if run.same_text:
             return page
-        traces = await self._records.traces_of(run.project, [one.fingerprint for one in page])
-        return [await self._written(run, one, traces.get(one.fingerprint, ())) for one in page]
+        names = [one.fingerprint for one in page]
+        there = await self._records.written_before(
+            run.project, run.target.space, text_of(run.serving.space), names
+        )
+        traces = await self._records.traces_of(
+            run.project, [one for one in names if one not in there]
+        )
+        return [
+            msgspec.structs.replace(one, fingerprint=found[0], text=found[1])
+            if (found := there.get(one.fingerprint)) is not None
+            else await self._written(run, one, traces.get(one.fingerprint, ()))
+            for one in page
+        ]
 
     async def _written(
         self, run: "_Run", one: StoredEmbedding, traces: Sequence[str]
@@ -226,10 +248,12 @@ class Reembedding:
             if failure is None:
                 continue
             now = candidate(failure, run.target.text)
-            if now.guard != one.guard:  # whose failure it is has been learnt since
+            if not run.same_guard(one.guard, now.guard):  # whose failure it is was learnt since
                 continue
             run.from_archive += 1
-            return msgspec.structs.replace(one, text=now.text, fingerprint=now.fingerprint)
+            return msgspec.structs.replace(
+                one, text=now.text, fingerprint=now.fingerprint, guard=now.guard
+            )
         return one
 
     async def _embedded(
@@ -278,14 +302,20 @@ class Reembedding:
         """Under another text policy a failure has another fingerprint, and the same pattern."""
         if run.same_text:
             return
-        async with self._store.reading(run.project) as store:
-            known = await store.fingerprints(sorted({one.fingerprint for one in page}))
-        new: dict[str, KnownFingerprint] = {}
+        first: dict[str, str] = {}
         for before, after in zip(page, texts, strict=True):
-            if before.fingerprint in known and after.fingerprint not in run.learnt:
-                new.setdefault(after.fingerprint, known[before.fingerprint])
-        await self._records.learn(run.project, new)
-        run.learnt.update(new)
+            if before.pattern_id is not None and after.fingerprint not in run.learnt:
+                first.setdefault(after.fingerprint, before.fingerprint)
+        pairs = zip(page, texts, strict=True)
+        told = Rewritten(
+            before=text_of(run.serving.space),
+            text=text_of(run.target.space),
+            now={before.fingerprint: after.fingerprint for before, after in pairs},
+            first=first,
+            guards={one.fingerprint: one.guard for one in texts} if run.before_guards else {},
+        )
+        await self._records.learn(run.project, told)
+        run.learnt.update(first)
 
     async def _lay_centroids(self, run: "_Run") -> None:
         """The centre, and every pattern's centroid in the target, as patterns are now."""
@@ -310,6 +340,14 @@ class _Run:
         self.learnt: set[str] = set()
         # not the policies: the code that writes the text may have changed between two versions
         self.same_text = text_of(serving.space) == text_of(target.space)
+
+        self.before_guards = text_of(serving.space) == _BEFORE_GUARDS
+
+    def same_guard(self, stored: str, now: str) -> bool:
+        """Whether a failure is still of the guard that its text is stored with."""
+        if self.before_guards:  # they say whose failure it was, and not which tools failed
+            return stored.partition("|")[0] == now.partition("|")[0]
+        return stored == now
 
     def begin_again(self) -> None:
         """Patterns were merged or split: what was learnt of texts that are written anew is old."""

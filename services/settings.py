@@ -226,6 +226,13 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         description="static group membership on Kafka: a name that a replica keeps across restarts",
     )
+    start_seconds: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="how long a service that starts waits for the store and the stream, in seconds, "
+        "before it ends",
+    )
     metrics_listen: Annotated[str, AfterValidator(_listen)] | None = Field(
         default=None, description="HOST:PORT for /metrics of services that do not listen otherwise"
     )

@@ -110,7 +110,7 @@ async def _due_geometry(
     if total is None or due is None or total.texts < due:
         return None
     now = await store.geometry(space) or first_geometry(len(total.total))
-    return moved(now, [centroid for _, centroid in centroids.values()])
+    return moved(now, [centroid for _, centroid in centroids.values()], total.texts)
 
 
 def _same(there: tuple[str, Centroid] | None, wanted: tuple[str, Centroid]) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from dedup.centroid import Centroid
-from dedup.geometry import Geometry, first_geometry
+from dedup.geometry import FARTHEST, Geometry, first_geometry
 from dedup.index import Index
 from services.pattern_store import Embeddings, PatternStore
 from services.reembedding import SpaceRecords
@@ -101,7 +101,8 @@ class SpacePreview:
             means = np.stack([patterns[str(one.pattern_id)][1].mean for one in rows])
             there = geometry.placed(means)
             here = geometry.placed(np.stack([one.vector for one in rows]))
-            apart = np.round(1.0 - np.einsum("ij,ij->i", there, here), _DECIMALS)
+            cosines = np.einsum("ij,ij->i", there, here)
+            apart = np.round(geometry.distances(cosines), _DECIMALS)
             for one, far in zip(rows, apart, strict=True):
                 if far > distance:
                     leaving.append(_Leaving(float(far), str(one.pattern_id), one.text))
@@ -177,15 +178,17 @@ def _nearest_pairs(
     index.train()  # beyond what is looked through exactly, or a million patterns take hours
     places = np.concatenate(placed)
     pairs: dict[tuple[str, str], float] = {}
+    stretch = geometry.stretch
     for at in range(0, len(ids), _SEARCHED):
         page = ids[at : at + _SEARCHED]
         guards = [patterns[one][0] for one in page]
         found = index.search(places[at : at + _SEARCHED], guards, _NEAREST)
         for one, neighbours in zip(page, found, strict=True):
             for neighbour in neighbours:
-                if neighbour.pattern_id != one and neighbour.distance <= distance:
+                apart = min(FARTHEST, neighbour.distance * stretch)
+                if neighbour.pattern_id != one and apart <= distance:
                     first, second = sorted((one, neighbour.pattern_id))
-                    pairs[first, second] = neighbour.distance
+                    pairs[first, second] = apart
     return [(apart, first, second) for (first, second), apart in pairs.items()]
 
 

@@ -31,6 +31,15 @@ def text_of(space: str) -> str:
     return space.rpartition("/text-")[2]
 
 
+def is_readable(serving: Serving) -> bool:
+    """Whether this version writes texts as the space that serves has them.
+
+    Another version wrote them otherwise, or they are from before spaces: what it would be compared
+    with now are vectors of other texts.
+    """
+    return text_of(serving.space) == text_version(serving.text)
+
+
 class Spaces:
     """Looks up which space serves, and makes the first one of a project."""
 

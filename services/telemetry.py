@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 import structlog
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from capture.events import Fault
 from services.dedup_metrics import DedupMetricName, DedupMetrics
 from services.health import Health
+from services.stream.holding import HeldProject
 from services.stream.outcome import DeadLetter, Outcome, Skip
 
 LogFormat = Literal["auto", "json", "console"]
@@ -18,6 +20,7 @@ LogFormat = Literal["auto", "json", "console"]
 MetricName = Literal[
     "evalratchet_records_total",  # records a stage decided about, by stage, outcome and reason
     "evalratchet_last_progress_seconds",  # when a stage's loop last turned, seconds since the epoch
+    "evalratchet_held_records",  # records set aside for a project that waits, by stage and project
     "evalratchet_requests_total",  # requests answered, by route (or `other`) and status
     "evalratchet_items_total",  # what clients sent, by kind, outcome and reason
     "evalratchet_redactions_total",  # what was taken out of traces, by kind
@@ -39,6 +42,7 @@ ItemReason = Literal[
 
 _RECORDS: MetricName = "evalratchet_records_total"
 _PROGRESS: MetricName = "evalratchet_last_progress_seconds"
+_HELD: MetricName = "evalratchet_held_records"
 _REQUESTS: MetricName = "evalratchet_requests_total"
 _ITEMS: MetricName = "evalratchet_items_total"
 _REDACTIONS: MetricName = "evalratchet_redactions_total"
@@ -101,6 +105,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._held = Gauge(
+            _HELD,
+            "Records set aside for a project that has to wait",
+            ["stage", "project"],
+            registry=self.registry,
+        )
         self._requests = Counter(
             _REQUESTS, "Requests answered", ["route", "status"], registry=self.registry
         )
@@ -157,23 +167,37 @@ class Metrics:
     def stage(self, name: str) -> "StageMetrics":
         """The metrics of one stage's loop."""
         self.health.expect(name)
-        return StageMetrics(name, self._records, self._progress, self.health)
+        return StageMetrics(name, self._records, self._progress, self._held, self.health)
 
 
 class StageMetrics:
     """What one loop counts."""
 
-    def __init__(self, stage: str, records: Counter, progress: Gauge, health: Health) -> None:
+    def __init__(
+        self, stage: str, records: Counter, progress: Gauge, held: Gauge, health: Health
+    ) -> None:
         """Take the process's metrics for one stage."""
         self._stage = stage
         self._health = health
         self._records = records
         self._progress = progress.labels(stage)
+        self._held = held
+        self._shown: set[str] = set()
 
     def touch(self) -> None:
         """Say that the loop turned. Liveness is read from this."""
         self._progress.set(time.time())
         self._health.touch(self._stage)
+
+    def show_held(self, projects: Mapping[str, HeldProject]) -> None:
+        """Show what waits in the store for projects that cannot go on, and why."""
+        for gone in self._shown - projects.keys():
+            self._held.remove(self._stage, gone)
+            self._health.note(f"{self._stage}: {gone}", None)
+        self._shown = set(projects)
+        for project, one in projects.items():
+            self._held.labels(self._stage, project).set(one.records)
+            self._health.note(f"{self._stage}: {project}", f"{one.records} held: {one.why}")
 
     def count(self, outcome: Outcome) -> None:
         """Count one decision."""

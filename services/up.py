@@ -13,6 +13,7 @@ from services.collector import Collector
 from services.errors import Halted
 from services.guarding import connection_limits, remembering
 from services.health import Health
+from services.hosts import check_hosts
 from services.http.app import create_capture_app
 from services.http.server import serve
 from services.http.state import create_state_app
@@ -34,6 +35,7 @@ from services.wiring import (
     loops_of,
     modes_of,
     redaction_of,
+    representatives_of,
 )
 
 log = structlog.get_logger()
@@ -56,8 +58,9 @@ async def run_services(
 
     Raises:
         services.alone.AlreadyRunning: on the embedded stream, another process runs one of the services.
-        Unavailable: the address to listen on is taken.
-        services.settings.SettingsError: other machines reach it and there is no API key.
+        Unavailable: the address to listen on is taken; or store or stream did not come in time.
+        services.settings.SettingsError: other machines reach it and there is no API key; or a host
+            that nobody knows is to be connected to.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,7 +77,11 @@ async def run_services(
 async def _opened(
     settings: Settings, names: Sequence[ServiceName], stop: asyncio.Event
 ) -> AsyncIterator[Parts]:
-    """Stream, store and encoders, waiting for those that are not there yet. Raises `Stopped`."""
+    """Stream, store and encoders, waiting for those that are not there yet.
+
+    Raises `Stopped`, `Unavailable` after the time that the settings give, `SettingsError`.
+    """
+    await check_hosts(settings)
     stream, store = open_stream(settings), open_store(settings)
     encoders, indexes = encoders_of(settings), indexes_of(settings)
     metrics = Metrics()
@@ -82,7 +89,7 @@ async def _opened(
     parts = Parts(settings, stream, store, metrics, encoders, indexes, examiner)
     try:
         for start in (store.start, stream.start):
-            await patiently(start, stop=stop, log=log)
+            await patiently(start, stop=stop, log=log, give_up_seconds=settings.start_seconds)
         if settings.embedded_stream:
             await stream.apply_topics(_topics(settings))
         if "dedup" in names:
@@ -115,6 +122,8 @@ async def _run(
     judge = grey_judge_of(parts) if "dedup" in names else None
     if judge is not None:
         chores.append(asyncio.create_task(judge.run(), name="grey"))
+    if "dedup" in names:
+        chores.append(asyncio.create_task(representatives_of(parts).run(), name="representatives"))
     if "dedup" in names and parts.settings.modes_minutes:
         chores.append(asyncio.create_task(_refit_modes(parts), name="modes"))
     log.info("started", services=list(names), stream=mask_url(parts.settings.stream_url))
@@ -176,7 +185,12 @@ async def _serving(
             topic=topics.traces(),
             max_message_bytes=topics.max_message_bytes(settings.max_trace_bytes),
         )
-        known = await remembering(settings, parts.store, parts.clock)
+        known = await patiently(
+            lambda: remembering(settings, parts.store, parts.clock),
+            stop=stop,
+            log=log,
+            give_up_seconds=settings.start_seconds,
+        )
         chores = [asyncio.create_task(known.ring.keep_fresh(stop), name="keys")]
         app = create_capture_app(collector, settings, metrics=parts.metrics, remembering=known)
         listen, closing = settings.listen, redaction.close

@@ -7,9 +7,11 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from dedup.comparison import Comparison, Grouping, Regrouping, compared
+from dedup.comparison import Comparison, Grouping, Piece, Regrouping, compared
 from dedup.curves import Curves, curves
 from dedup.history import History
+from dedup.medoid import FEWEST, medoid
+from dedup.policy import Representative
 from dedup.what_if import replay
 from services.knob import KnobReader, Recorded
 
@@ -18,9 +20,13 @@ _PIECES_SHOWN = 4
 
 
 class PatternPart(msgspec.Struct, frozen=True, kw_only=True):
-    """Texts that stay together: the pattern they are in today, the first text, how many failures."""
+    """Texts that stay together: the pattern they are in today, one of the texts, how many failures.
+
+    text: the first, or the one in the middle, as the policy says. name: that a reviewer gave the pattern.
+    """
 
     pattern_id: str
+    name: str | None = None
     text: str
     texts: int
     failures: int
@@ -74,11 +80,22 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked: the distance, since when, and how many examples of merges and of splits."""
+    """What is asked: the distance, since when, and how many examples of merges and of splits.
+
+    representative: which text of an example's parts is shown.
+    """
 
     distance: float
     since: datetime | None = None
     examples: int = 5
+    representative: Representative = "first"
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """What examples say: texts by fingerprint, and names by pattern id."""
+
+    texts: Mapping[str, str]
+    names: Mapping[str, str]
 
 
 async def what_if(
@@ -88,29 +105,65 @@ async def what_if(
     recorded = await reader.history(project, since=asked.since)
     if recorded is None or not len(recorded.history):
         return None
-    compared_, drawn = await asyncio.to_thread(_computed, recorded.history, asked.distance)
+    compared_, drawn = await asyncio.to_thread(_computed, recorded.history, asked)
     shown = _shown(compared_, asked.examples)
     rows = sorted({piece.row for one in shown for piece in one.pieces[:_PIECES_SHOWN]})
     prints = [recorded.history.fingerprints[row] for row in rows]
     texts = await reader.texts(project, recorded.space, prints)
+    ids = sorted({recorded.history.names[int(recorded.history.patterns[row])] for row in rows})
     return _answer(
         recorded,
         asked,
         compared_,
         drawn,
-        texts,
+        _Words(texts, await reader.called(project, ids)),
         current=current,
         notes=_notes(recorded, asked, drawn, adaptive=adaptive),
     )
 
 
-def _computed(history: History, distance: float) -> tuple[Comparison, Curves]:
+def _computed(history: History, asked: Asked) -> tuple[Comparison, Curves]:
     counted = history.asked > 0
-    after = replay(history, distance).groups
+    after = replay(history, asked.distance).groups
     # patterns that had no failure in the time asked for are not counted, but were there to join
     found = compared(history.patterns[counted], after[counted], history.asked[counted])
     rows = np.flatnonzero(counted)
-    return _with_rows(found, rows), curves(history.only(rows))
+    drawn = curves(history.only(rows))
+    found = _with_rows(found, rows)
+    if asked.representative == "medoid":
+        both = np.where(counted, history.patterns, -1), np.where(counted, after, -1)
+        found = _with_medoids(found, history, both, asked.examples)
+    return found, drawn
+
+
+def _with_medoids(
+    found: Comparison, history: History, both: tuple[np.ndarray, np.ndarray], examples: int
+) -> Comparison:
+    """The comparison with the middle text of each piece that is shown, for its first.
+
+    both: codes (n,) int64 of the two groupings, -1 for what is not compared.
+    """
+    geometry, _ = history.geometry_at(len(history))
+
+    def middle(piece: Piece) -> Piece:
+        old, new = (codes[piece.row] for codes in both)
+        rows = np.flatnonzero((both[0] == old) & (both[1] == new))
+        vectors = history.vectors[rows]
+        at = medoid(vectors, geometry) if len(rows) >= FEWEST else 0
+        return msgspec.structs.replace(piece, row=int(rows[at]))
+
+    def shown(ones: Sequence[Regrouping]) -> list[Regrouping]:
+        return [
+            Regrouping(
+                one.group,
+                [middle(p) for p in one.pieces[:_PIECES_SHOWN]] + list(one.pieces[_PIECES_SHOWN:]),
+            )
+            for one in ones[:examples]
+        ] + list(ones[examples:])
+
+    return msgspec.structs.replace(
+        found, merging=shown(found.merging), splitting=shown(found.splitting)
+    )
 
 
 def _with_rows(found: Comparison, rows: np.ndarray) -> Comparison:
@@ -149,7 +202,7 @@ def _answer(
     asked: Asked,
     found: Comparison,
     drawn: Curves,
-    texts: Mapping[str, str],
+    words: "_Words",
     *,
     current: float,
     notes: Sequence[str],
@@ -161,7 +214,8 @@ def _answer(
         parts = [
             PatternPart(
                 pattern_id=history.names[int(history.patterns[piece.row])],
-                text=texts.get(history.fingerprints[piece.row], ""),
+                name=words.names.get(history.names[int(history.patterns[piece.row])]),
+                text=words.texts.get(history.fingerprints[piece.row], ""),
                 texts=piece.texts,
                 failures=piece.occurrences,
             )
@@ -211,8 +265,8 @@ def _notes(recorded: Recorded, asked: Asked, drawn: Curves, *, adaptive: bool) -
         )
     if recorded.by_hand:
         notes.append(
-            f"Patterns that a person merged or split: {recorded.by_hand}. They keep the failures that "
-            "they have today; others may join them."
+            f"Patterns that a person merged or split: {recorded.by_hand}. What they put together stays "
+            "together and what they set apart stays apart, at any distance; the rest is decided anew."
         )
     if recorded.without_vector:
         notes.append(

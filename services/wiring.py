@@ -27,11 +27,13 @@ from services.own_scorers import OwnScorers
 from services.policy import Policies
 from services.promoter import Promoter
 from services.redaction import Redaction
+from services.representatives import Representatives
 from services.scorer import Scoring
 from services.settings import Settings
 from services.settling import Settling
 from services.store.open import Store
 from services.stream import envelope
+from services.stream.holding import Holding
 from services.stream.limit import DeadLetterLimit
 from services.stream.loop import Handler, Loop
 from services.stream.loop_settings import LoopSettings
@@ -44,6 +46,7 @@ ServiceName = Literal["capture", "dedup", "grade", "promote"]
 SERVICES: tuple[ServiceName, ...] = ("capture", "dedup", "grade", "promote")
 
 _DEDUP_BATCH = 128  # a locked step for each of its projects; all new, a second of the model
+_HOLDS: Stage = "deduper"  # whose projects may have an encoder of their own, which may be away
 _WAIT_SECONDS = 0.5
 _GATHER_SECONDS = 0.05  # 200 single posts a second are 20 archive transactions then, not 200
 _GATHER_MOST_SECONDS = 0.25  # a turn is four commits, 4 ms: under load 4 a second, not 20
@@ -126,6 +129,12 @@ def grey_judge_of(parts: Parts) -> GreyJudge | None:
         per_hour=parts.settings.grey_judge_per_hour,
         memory_days=parts.settings.retention_days,
     )
+
+
+def representatives_of(parts: Parts) -> Representatives:
+    """Who has patterns be represented as policies say."""
+    store = parts.store
+    return Representatives(store.medoids, store.policies, store.patterns, store.reader)
 
 
 def mode_names_of(settings: Settings) -> ModelNames | None:
@@ -221,12 +230,21 @@ def _loop(
         gather_most_seconds=_GATHER_MOST_SECONDS if gather_seconds else 0.0,
         limit=DeadLetterLimit(floor=parts.settings.dead_letter_floor),
     )
+    metrics = parts.metrics.stage(name)
+    holding = Holding(
+        parts.store.held,
+        settings.consumer,
+        limit=settings.held_most,
+        clock_ms=parts.clock_ms,
+        show=metrics.show_held,
+    )
     return Loop(
         settings,
         source=source or parts.stream.source(topics.input(stage), topics.group(stage)),
         publisher=parts.stream,
         handler=handler,
         attempts=parts.store.attempts,
-        metrics=parts.metrics.stage(name),
+        metrics=metrics,
         decode=decode,
+        holding=holding if stage == _HOLDS else None,
     )

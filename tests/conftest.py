@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,10 +14,38 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+import hypothesis
+import psutil
 import pytest
 import structlog
 
 ROOT = Path(__file__).resolve().parent.parent
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
+_ENOUGH_BYTES = 4 << 30  # ten times what a run of all tests needs there
+_SAMPLE_DATA = os.environ.get("EVALRATCHET_TEST_DATA")
+
+# How long an example took says how busy the machine was; what hangs is ended by pytest-timeout.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure() -> None:
+    """Nobody's own settings reach the tests, which keep their files in memory where there is enough.
+
+    The promises that they test hold over the death of any process, none takes the machine's power,
+    and a disk takes 5 ms for an fsync.
+    """
+    for name in [name for name in os.environ if name.startswith("EVALRATCHET_")]:
+        del os.environ[name]
+    if (
+        os.access(_MEMORY, os.W_OK)
+        and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC
+        and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES
+        and psutil.virtual_memory().available > 2 * _ENOUGH_BYTES
+    ):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,7 +105,7 @@ def _missing(reason: str) -> NoReturn:
 @pytest.fixture(scope="session")
 def sample_data() -> Path:
     """The folder of recorded traces: beside the repository, or where EVALRATCHET_TEST_DATA says."""
-    folder = Path(os.environ.get("EVALRATCHET_TEST_DATA") or ROOT.parent / "shared" / "data")
+    folder = Path(_SAMPLE_DATA or ROOT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no sample data in {folder}: set EVALRATCHET_TEST_DATA")
     return folder
@@ -86,16 +115,30 @@ def sample_data() -> Path:
 def compiled_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the bundled model compiled, by the command that users compile it with."""
     home = tmp_path_factory.mktemp("compiled")
-    unset = {
-        name: value for name, value in os.environ.items() if not name.startswith("EVALRATCHET")
-    }
     command = [sys.executable, "-m", "services.cli", "models", "compile", "all-MiniLM-L6-v2"]
-    environment = {**unset, "EVALRATCHET_HOME": str(home)}
+    environment = {**os.environ, "EVALRATCHET_HOME": str(home)}
     done = subprocess.run(
         command, env=environment, cwd=home, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return home / "models"
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the store's tables, to copy."""
+    from services.store.schema import upgrade  # noqa: PLC0415 - a second that few tests need
+
+    path = tmp_path_factory.mktemp("template") / "store.db"
+    _in_thread(upgrade(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
+    """An empty, migrated store in a file, as EVALRATCHET_STORE takes it."""
+    shutil.copy(migrated_file, tmp_path / "store.db")
+    return f"sqlite:///{tmp_path / 'store.db'}"
 
 
 # --- Kafka ------------------------------------------------------------------------------------
@@ -146,14 +189,14 @@ def local_postgres() -> ModuleType:
 @pytest.fixture(scope="session")
 def postgres(local_postgres: ModuleType) -> Iterator[Any]:
     """A real PostgreSQL. Nobody stops this one: see `own_postgres`."""
-    with local_postgres.temporary() as server:
+    with local_postgres.temporary(fsync=False) as server:  # no test takes the machine's power
         yield server
 
 
 @pytest.fixture
 def own_postgres(local_postgres: ModuleType) -> Iterator[Any]:
     """A real PostgreSQL that the test may stop and start. It is running at the end."""
-    with local_postgres.temporary() as server:
+    with local_postgres.temporary(fsync=False) as server:
         yield server
 
 
@@ -166,7 +209,7 @@ def spare_databases(postgres: Any) -> list[str]:
 @pytest.fixture
 def postgres_url(postgres: Any, spare_databases: list[str]) -> Iterator[str]:
     """An empty, migrated database, as EVALRATCHET_STORE takes it. Its tables are to be left as they are."""
-    from services.store.schema import upgrade  # noqa: PLC0415 - a second that few tests need
+    from services.store.schema import upgrade  # noqa: PLC0415 - the same
     from services.store.tables import metadata  # noqa: PLC0415 - the same
 
     if not spare_databases:
@@ -174,16 +217,21 @@ def postgres_url(postgres: Any, spare_databases: list[str]) -> Iterator[str]:
         _in_thread(upgrade(spare_databases[0]))
     url = spare_databases.pop()
     yield url
-    name = url.rpartition("/")[2]
-    others = f"FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-    postgres.sql(f"SELECT pg_terminate_backend(pid) {others}")
     tables = reversed(metadata.sorted_tables)
     emptied = "; ".join(f"DELETE FROM {table.name}" for table in tables)  # noqa: S608 - our names
-    postgres.sql(f"SET session_replication_role = replica; {emptied}", name)  # no foreign keys
-    postgres.sql(_DROP_CHUNKS, name)
+    postgres.sql(f"{_END_OTHERS}; {_NO_FOREIGN_KEYS}; {emptied}; {_DROP_CHUNKS}", _name_of(url))
     spare_databases.append(url)
 
 
+def _name_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+_END_OTHERS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_NO_FOREIGN_KEYS = "SET session_replication_role = replica"
 _DROP_CHUNKS = """
 DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE tablename ~ '^trace_(piece|span)_[0-9]+$' LOOP

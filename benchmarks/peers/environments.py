@@ -24,9 +24,7 @@ def installed(folder: Path, name: str) -> Path:
 def interpreter(folder: Path, name: str) -> Path:
     """The Python of a peer that is a library; installs the newest version where there is none yet."""
     environment = (folder / name).absolute()
-    (library,) = (
-        environment.glob("lib/python*/site-packages") if environment.is_dir() else (environment,)
-    )
+    library = next(environment.glob("lib/python*/site-packages"), environment)
     return _with(folder, name, library / name) / "python"
 
 

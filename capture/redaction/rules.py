@@ -100,7 +100,3 @@ class Rules:
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
         self._remembered[place] = decided
-
-    def forget(self) -> None:
-        """Forget what was decided."""
-        self._remembered.clear()

@@ -3,7 +3,7 @@
 Nothing here imports torch: a process that only serves is small and starts at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from dedup.encoders.compiled import MODEL_FILE, TOKENIZER_FILE, Compiled, again
 from dedup.encoders.port import ModelRefused
 from dedup.encoders.unreadable import set_apart
-from dedup.encoders.whole import pieces_of, pooled
+from dedup.encoders.whole import Pieces, pieces_of, pooled
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's levels of severity
+UNFUSED = ("SkipLayerNormFusion", "BiasSkipLayerNormFusion", "BiasGeluFusion")
+"""What ONNX Runtime is not to fuse as it loads a graph: these are slower fused; see `graph`."""
 
 
 class OnnxEncoder:
@@ -40,7 +42,10 @@ class OnnxEncoder:
         file = compiled.folder / MODEL_FILE
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                file, options, providers=["CPUExecutionProvider"]
+                file,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=list(UNFUSED),
             )
             self._tokenizer: Any = Tokenizer.from_file(str(compiled.folder / TOKENIZER_FILE))
         except Exception as error:
@@ -60,22 +65,29 @@ class OnnxEncoder:
         if not texts:
             return np.zeros((0, self._manifest.dimension), dtype=np.float32)
         pieces = pieces_of(texts, self._tokenizer, self._room)
-        rows = pooled(np.stack([self._run(text) for text in pieces.texts]), pieces)
+        rows = np.stack([self._run(ids) for ids in self._tokens_of(pieces)])
+        rows = pooled(rows, pieces)
         if self._manifest.english_only:
-            set_apart(rows, texts, self._tokenizer, unknown=self._manifest.unknown)
+            unknown = self._manifest.unknown
+            set_apart(rows, texts, pieces.encodings, self._tokenizer, unknown=unknown)
         return rows
 
-    def _run(self, text: str) -> np.ndarray:
+    def _tokens_of(self, pieces: Pieces) -> Iterator[list[int]]:
+        """The numbers of each piece's tokens, with those that begin and end it."""
+        around = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        for text, owner, length in zip(pieces.texts, pieces.owners, pieces.lengths, strict=True):
+            encoding = pieces.encodings[owner]
+            if self._manifest.prompt or length != len(encoding):
+                encoding = self._tokenizer.encode(
+                    self._manifest.prompt + text, add_special_tokens=False
+                )
+            if len(encoding) > self._window - around:  # cut inside a word, it has more than before
+                encoding.truncate(self._window - around)
+            yield self._tokenizer.post_process(encoding).ids
+
+    def _run(self, tokens: list[int]) -> np.ndarray:
         """The vector of a text that fits, shape (d,)."""
-        encoding = self._tokenizer.encode(self._manifest.prompt + text)
-        if len(encoding) > self._window:  # cut inside a word, it had more tokens than before
-            encoding = self._tokenizer.encode(
-                self._manifest.prompt + text, add_special_tokens=False
-            )
-            around = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-            encoding.truncate(self._window - around)
-            encoding = self._tokenizer.post_process(encoding)
-        ids = np.asarray([encoding.ids], dtype=np.int64)
+        ids = np.asarray([tokens], dtype=np.int64)
         fed = {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),

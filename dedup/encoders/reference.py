@@ -70,7 +70,7 @@ class ReferenceEncoder:
         pieces = pieces_of(texts, self.tokenizer, room_of(self.tokenizer, self.window, self.prompt))
         rows = pooled(self._encoded(pieces.texts), pieces)
         if self.english_only:
-            set_apart(rows, texts, self.tokenizer, unknown=self.unknown)
+            set_apart(rows, texts, pieces.encodings, self.tokenizer, unknown=self.unknown)
         return rows
 
     def _encoded(self, texts: list[str]) -> np.ndarray:

@@ -9,7 +9,14 @@ import numpy as np
 from dedup.legible import legible
 
 
-def set_apart(rows: np.ndarray, texts: Sequence[str], tokenizer: Any, *, unknown: str) -> None:
+def set_apart(
+    rows: np.ndarray,
+    texts: Sequence[str],
+    encodings: Sequence[Any],
+    tokenizer: Any,
+    *,
+    unknown: str,
+) -> None:
     """Give each row whose text the tokeniser's vocabulary does not cover its own direction, in place.
 
     Near nothing else, such a text is found again by its fingerprint alone.
@@ -17,17 +24,20 @@ def set_apart(rows: np.ndarray, texts: Sequence[str], tokenizer: Any, *, unknown
     Args:
         rows: shape (len(texts), d), float32.
         texts: what the rows are the vectors of.
+        encodings: the texts' encodings by the tokeniser, so that it need not read them again.
         tokenizer: a `tokenizers.Tokenizer`.
         unknown: the token that stands for what is not in the vocabulary.
     """
+    for number, (whole, encoding) in enumerate(zip(texts, encodings, strict=True)):
 
-    def pieces(text: str) -> Sequence[str]:
-        tokens: list[str] = tokenizer.encode(text, add_special_tokens=False).tokens
-        return tokens
+        def pieces(text: str, whole: str = whole, encoding: Any = encoding) -> Sequence[str]:
+            known = text == whole
+            read = encoding if known else tokenizer.encode(text, add_special_tokens=False)
+            tokens: list[str] = read.tokens
+            return tokens
 
-    for number, text in enumerate(texts):
-        if not legible(text, pieces, unknown=unknown):
-            rows[number] = own_direction(text, rows.shape[1])
+        if not legible(whole, pieces, unknown=unknown):
+            rows[number] = own_direction(whole, rows.shape[1])
 
 
 def own_direction(text: str, dimension: int) -> np.ndarray:

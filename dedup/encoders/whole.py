@@ -20,11 +20,15 @@ spread from its beginning to its end: a megabyte must not hold up everybody else
 
 
 class Pieces(msgspec.Struct, frozen=True):
-    """Texts cut to the window. `owners[i]`: the text that piece `i` is of; `lengths[i]`: its tokens."""
+    """Texts cut to the window. `owners[i]`: the text that piece `i` is of; `lengths[i]`: its tokens.
+
+    `encodings[n]`: of text `n`, whole and without the tokens that begin and end it.
+    """
 
     texts: list[str]
     owners: list[int]
     lengths: list[int]
+    encodings: list[Any]
 
 
 def pieces_of(texts: Sequence[str], tokenizer: Any, room: int) -> Pieces:
@@ -35,9 +39,10 @@ def pieces_of(texts: Sequence[str], tokenizer: Any, room: int) -> Pieces:
         tokenizer: a `tokenizers.Tokenizer` that neither cuts nor pads.
         room: tokens that the model reads, without those that begin and end a text.
     """
-    pieces = Pieces([], [], [])
+    pieces = Pieces([], [], [], [])
     for owner, text in enumerate(texts):
         encoding = tokenizer.encode(text, add_special_tokens=False)
+        pieces.encodings.append(encoding)
         tokens = len(encoding)
         if tokens <= room:
             spans = [(0, tokens)]

@@ -1,24 +1,26 @@
 """The sparse graph of nearest neighbours that modes are made from."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from dedup.index_exact import ExactRows
+from dedup.index_exact import ExactRows, nearest_first
 from dedup.index_lists import CodedRows
 
 NEIGHBOURS = 16
 """Edges a pattern; HDBSCAN's density is that of the fifth."""
 _EXACT_ROWS = 4_000  # below, looking at every pair takes a tenth of a second
 _PROBES = 16  # most neighbours: a tree is spanned by the short edges, which are found first
+_COMPARED = 64  # of what the lists name; with fewer, more of the farther neighbours are missed
 _CHUNK = 8_192  # queries at once
 
 
 class Graph(msgspec.Struct, frozen=True):
     """For each row its neighbours, nearest first, itself left out.
 
-    `near` (n, k) int64, -1 where there are fewer; `distances` (n, k) float32, cosine, inf there.
+    `near` (n, k) int32, -1 where there are fewer; `distances` (n, k) float32, cosine, inf there.
     """
 
     near: np.ndarray
@@ -29,12 +31,12 @@ def neighbour_graph(placed: np.ndarray, k: int = NEIGHBOURS) -> Graph:
     """The graph of placed centroids (n, d), float32, unit rows. Deterministic."""
     count = len(placed)
     search = _coded if count > _EXACT_ROWS else _exact
-    near = np.full((count, k), -1, dtype=np.int64)
+    near = np.full((count, k), -1, dtype=np.int32)
     distances = np.full((count, k), np.inf, dtype=np.float32)
     find = search(placed)
     for start in range(0, count, _CHUNK):
         stop = min(count, start + _CHUNK)
-        far, keys = find(placed[start:stop], k + 1)
+        far, keys = nearest_first(*find(placed[start:stop], k + 1))
         own = keys == np.arange(start, stop)[:, None]
         own[~own.any(axis=1), -1] = True  # not found among its own neighbours: the farthest goes
         near[start:stop] = keys[~own].reshape(stop - start, k)
@@ -54,4 +56,4 @@ def _coded(placed: np.ndarray) -> Any:
         np.arange(len(placed)), lambda start, stop: np.asarray(placed[start:stop])
     )
     coded.probe(_PROBES)
-    return coded.search
+    return partial(coded.search, compared=_COMPARED)

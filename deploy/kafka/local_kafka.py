@@ -141,18 +141,8 @@ class Cluster:
         home, properties = self._home(node), self._properties(node)
         home.mkdir(exist_ok=True)
         properties.write_text(_server_properties(node, self.nodes, home / "data"))
-        storage = ["kafka.tools.StorageTool", "format", "-t", self._id, "-c", str(properties)]
-        formatted = subprocess.run(
-            [*self._java(), *storage, "--ignore-formatted"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if formatted.returncode:
-            message = (
-                f"node {node.number} could not be formatted: {formatted.stdout}{formatted.stderr}"
-            )
-            raise LocalKafkaError(message)
+        if not (home / "data" / "meta.properties").exists():  # a JVM for nothing, else
+            self._format(node)
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
                 [*self._java(), "kafka.Kafka", str(properties)],
@@ -166,6 +156,14 @@ class Cluster:
             0  # it outlives this script: Popen must not complain that it still runs
         )
         self._save()
+
+    def _format(self, node: Node) -> None:
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        command = [*self._java(), *tool, "-t", self._id, "-c", str(self._properties(node))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            message = f"node {node.number} could not be formatted: {done.stdout}{done.stderr}"
+            raise LocalKafkaError(message)
 
     def _java(self) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"

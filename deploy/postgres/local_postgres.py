@@ -30,13 +30,17 @@ class LocalPostgresError(RuntimeError):
 
 
 class Server:
-    """A server in a folder, fsync on. Its port is in its own configuration."""
+    """A server in a folder. Its port is in its own configuration."""
 
-    def __init__(self, folder: Path) -> None:
-        """Look at a folder; nothing is made or started. Raises LocalPostgresError."""
+    def __init__(self, folder: Path, *, fsync: bool = True) -> None:
+        """Look at a folder; nothing is made or started. Raises LocalPostgresError.
+
+        Without `fsync` what was committed outlives any death of the server, but none of the machine.
+        """
         self._programs = _programs()
         self._folder = folder.resolve()
         self._data = self._folder / "data"
+        self._fsync = fsync
 
     @property
     def port(self) -> int:
@@ -87,6 +91,7 @@ class Server:
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.write("listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\n")
             settings.write(f"max_connections = 200\nport = {port}\n")
+            settings.write("" if self._fsync else "fsync = off\n")
 
     def _run(self, program: str, *arguments: str) -> None:
         done = self._called(program, *arguments)
@@ -105,11 +110,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def temporary() -> Iterator[Server]:
+def temporary(*, fsync: bool = True) -> Iterator[Server]:
     """A running server in a folder of its own, which is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="evalratchet-postgres-"))
     try:
-        server = Server(folder)
+        server = Server(folder, fsync=fsync)
         server.start()
         try:
             yield server

@@ -35,7 +35,8 @@ def list_cases(
         note("There are no such cases yet.")
         return
     columns = ["case", "set", "severity", "weight", "seen", "label", "project", "input"]
-    print_table(columns, [_row(one) for one in kept], flexible="input")
+    optional = ["weight", "label", "project", "severity"]
+    print_table(columns, [_row(one) for one in kept], flexible="input", optional=optional)
     if more:
         note(f"The {len(kept)} heaviest are shown; --limit shows more.")
 

@@ -1,10 +1,10 @@
-"""How much of what goes wrong is known, as `status` shows it."""
+"""How much of what goes wrong is known, as `status` and `dedup coverage` show it."""
 
 from collections.abc import Sequence
 
 from dedup.coverage import Coverage, Interval
-from services.cli.output import one_line, print_table
-from services.coverage import ProjectCoverage
+from services.cli.output import counted, one_line, print_table
+from services.coverage import ModeCoverage, ProjectCoverage
 
 _MODES_SHOWN = 3  # of a project: those of which the least is known
 
@@ -25,8 +25,35 @@ def print_coverage(projects: Sequence[ProjectCoverage]) -> None:
             ),
         )
     ]
-    columns = ["coverage", "patterns", "seen once", "known share", "new in as many again", "in all"]
-    print_table(columns, rows, flexible="coverage")
+    _print("coverage", rows)
+
+
+def mode_table(modes: Sequence[tuple[str, Coverage]]) -> None:
+    """Print a line for each mode, by its name."""
+    _print("mode", [_row(one_line(name, 40), one) for name, one in modes])
+
+
+def of_modes(modes: Sequence[ModeCoverage]) -> list[tuple[str, Coverage]]:
+    """Modes by name, or by id while they have none."""
+    return [(mode.name or mode.mode_id, mode.coverage) for mode in modes]
+
+
+def read(one: Coverage) -> list[tuple[str, str]]:
+    """The estimates by name and value, as people read them."""
+    _, patterns, once, share, new, in_all = _row("", one)
+    return [
+        ("patterns", f"{patterns} of {counted(one.failures, 'failure')}"),
+        ("seen once", once),
+        ("known share", share),
+        ("new in as many again", new),
+        ("in all", in_all),
+    ]
+
+
+def _print(first: str, rows: Sequence[Sequence[str]]) -> None:
+    columns = [first, "patterns", "seen once", "known share", "new in as many again", "in all"]
+    optional = ["new in as many again", "seen once", "patterns"]
+    print_table(columns, rows, flexible=first, optional=optional)
 
 
 def _shares(interval: Interval | None) -> str:

@@ -18,6 +18,7 @@ from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import counted, print_json, print_table
 from services.cli.problem import refuse
+from services.coverage import effective_distance
 from services.labelling import Calibrated
 from services.policy import Policy
 from services.store.open import Store
@@ -70,14 +71,16 @@ async def _calibrated(
     async with opened_store(effective_settings()) as store:
         name = await one_project(store, project)
         version, policy = await store.policies.current(name)
-        found = await findings(store.knob, store.labels, name, current=policy.dedup.distance)
+        in_force = await effective_distance(store.knob, name, policy.dedup)
+        found = await findings(store.knob, store.labels, name, current=in_force)
         if found is None:
             nothing_to_replay(name)
         if not as_json:
             _print(found)
+            _print_adaptive(policy, in_force)
         best = _best(found)
         applied = None
-        if best is not None and (policy.dedup.distance != best or found.geometry is not None):
+        if best is not None and (in_force != best or found.geometry is not None):
             if apply:
                 check_narrower(name, best, policy)
                 _agreed(found, yes=yes, as_json=as_json)
@@ -165,13 +168,21 @@ def _print(found: Findings) -> None:
         print(_metric(found.metric, found.with_metric))
 
 
+def _print_adaptive(policy: Policy, in_force: float) -> None:
+    if policy.dedup.adaptive is not None:
+        print(
+            f"The distance follows coverage: it is {in_force:g} now and goes down to "
+            f"{policy.dedup.distance:g} as more is known. What --apply changes is where it goes to."
+        )
+
+
 def _print_outcome(found: Findings, best: float, applied: int | None) -> None:
     if applied is not None:
-        metric = " and the metric are" if found.geometry is not None else " is"
+        from_when = "is in force within 2 seconds, for failures decided from then on"
+        if found.geometry is not None:
+            from_when = "and the metric are in force, for failures decided from now on"
         print(
-            f"\nVersion {applied} of the policy of {found.project}: distance "
-            f"{best:g}{metric} in force within 2 seconds, for failures decided "
-            "from then on."
+            f"\nVersion {applied} of the policy of {found.project}: distance {best:g} {from_when}."
         )
     else:
         print(

@@ -30,13 +30,17 @@ _PAGE = 10_000  # centroids at a time: 15 MB of 384 dimensions
 
 
 class Near(msgspec.Struct, frozen=True, kw_only=True):
-    """A pattern near the failure. `joins`: whether it may be joined at the distance in force."""
+    """A pattern near the failure. `joins`: whether it may be joined at the distance in force.
+
+    `name`: that a reviewer gave it.
+    """
 
     pattern_id: str
     distance: float
     guard: str
     same_guard: bool
     joins: bool
+    name: str | None = None
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +125,10 @@ async def _read(store: Store, reader: PatternReader, failure: Failure) -> Explai
             nearest, geometry = await _nearest(
                 reader, space, vector, one.guard, distance=distance, own=own
             )
+            names = await store.knob.called(failure.project, [near.pattern_id for near in nearest])
+            nearest = [
+                msgspec.structs.replace(near, name=names.get(near.pattern_id)) for near in nearest
+            ]
     text = failure_text(failure, written)
     return Explained(
         project=failure.project,
@@ -167,7 +175,7 @@ async def _nearest(
             continue
         totals = np.stack([np.frombuffer(one.total, "<f4") for one in here])
         means = totals / np.asarray([one.count for one in here], dtype=np.float32)[:, None]
-        away = np.clip(1.0 - geometry.placed(means) @ place, 0.0, 2.0)
+        away = geometry.distances(geometry.placed(means) @ place)
         found += [
             Near(
                 pattern_id=here[at].pattern_id,
@@ -213,9 +221,13 @@ def _print(shown: Explained) -> None:
         return
     own = None if shown.decision is None else shown.decision.pattern_id
     rows = [
-        [one.pattern_id, f"{one.distance:.4f}", one.guard, _why(one, own)] for one in shown.nearest
+        [one.pattern_id, f"{one.distance:.4f}", one.guard, _why(one, own), one_line(one.name or "")]
+        for one in shown.nearest
     ]
-    print_table(["pattern", "distance", "guard", "could be joined"], rows, flexible="guard")
+    columns = ["pattern", "distance", "guard", "could be joined", "name"]
+    if not any(one.name for one in shown.nearest):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    print_table(columns, rows, flexible="guard")
 
 
 def _limits(part: ShownPart) -> str:

@@ -9,6 +9,7 @@ from services.cli.cases import EVERYTHING
 from services.cli.known import check_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import full, one_line, print_json, print_table, when
+from services.cli.patterns import called
 from services.cli.problem import ExitCode, misused, note, refuse
 from services.cli.side_by_side import print_side_by_side
 from services.labelling import AlreadyDecided, GreyDecision, settle_grey
@@ -128,8 +129,12 @@ def _print_pairs(rows: Sequence[GreyDecision]) -> None:
             f"{row.event_id}  {row.project}  {when(row.failed_at)}  distance {row.distance:.4f} to "
             f"pattern {row.pattern_id}\n"
         )
-        print_side_by_side(("the failure", row.text), ("the pattern", row.pattern_text))
+        print_side_by_side(("the failure", row.text), (_the_pattern(row), row.pattern_text))
         print()
+
+
+def _the_pattern(row: GreyDecision) -> str:
+    return called(row.pattern_name and one_line(row.pattern_name), "the pattern")
 
 
 def _print_table(rows: Sequence[GreyDecision]) -> None:
@@ -138,6 +143,6 @@ def _print_table(rows: Sequence[GreyDecision]) -> None:
     for row in rows:
         head = [row.event_id, f"{row.distance:.4f}", when(row.failed_at), row.project]
         cells.append([*head, row.pattern_id, one_line(row.text)])
-        cells.append(["", "", "", "", "", one_line(row.pattern_text)])
-    print_table(columns, cells, flexible="texts")
+        cells.append(["", "", "", "", "", one_line(called(row.pattern_name, row.pattern_text))])
+    print_table(columns, cells, flexible="texts", optional=["failed", "project", "distance"])
     print()

@@ -294,6 +294,4 @@ def _print_pairs(title: str, pairs: Sequence[Pair]) -> None:
         ]
         for one in pairs
     ]
-    print_table(
-        ["distance", "pattern", "its first failure", "the other"], rows, flexible="the other"
-    )
+    print_table(["distance", "pattern", "its text", "the other"], rows, flexible="the other")

@@ -11,7 +11,7 @@ from dedup.encoders.port import ModelRefused
 from dedup.encoders.weights import cached_reference, local_reference, shown_name
 from services.cli.known import check_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import print_json, print_table, when
+from services.cli.output import fits, print_fields, print_json, print_table, when
 from services.cli.problem import note
 from services.cli.typed import own_name
 from services.settings import Settings
@@ -53,7 +53,14 @@ def show_space(*, project: str | None, as_json: bool) -> None:
         note("No project has failures yet: its first failure makes its space.")
         return
     columns = ["project", "serves", "since", "by", "texts", "configured"]
-    print_table(columns, [_row(one) for one in shown], flexible="configured")
+    rows = [_row(one) for one in shown]
+    if fits(columns, rows):
+        print_table(columns, rows, flexible="configured")
+    else:  # a space has a long name, which is to be read and copied whole
+        for number, row in enumerate(rows):
+            if number:
+                print()
+            print_fields(list(zip(columns, row, strict=True)))
     for problem in sorted({one.problem for one in shown if one.problem}):
         note(f"The configured encoder cannot be named: {problem}")
     another = [

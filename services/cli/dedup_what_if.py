@@ -9,12 +9,15 @@ from dedup.comparison import Grouping
 from services.cli.drawing import check_picture, draw_what_if, terminal_what_if
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
-from services.cli.output import counted, one_line, print_json, print_table
+from services.cli.output import console, counted, one_line, print_json, print_table
+from services.cli.patterns import called
 from services.cli.problem import misused, note, refuse
 from services.cli.span import moment_before_now
 from services.what_if import Asked, Example, WhatIf, what_if
 
 _LARGEST_DISTANCE = 2
+_BEFORE_TEXT = 5 + 16 + 2 + 14 + 2  # characters of a line of an example: number, pattern, failures
+_FEWEST_CHARACTERS = 24
 
 
 def show_what_if(
@@ -58,7 +61,12 @@ async def _asked(
         answer = await what_if(
             store.knob,
             name,
-            Asked(distance=distance, since=since, examples=examples),
+            Asked(
+                distance=distance,
+                since=since,
+                examples=examples,
+                representative=policy.dedup.representative,
+            ),
             current=policy.dedup.distance,
             adaptive=policy.dedup.adaptive is not None,
         )
@@ -141,10 +149,13 @@ def _print_examples(title: str, examples: Sequence[Example], count: int) -> None
     if not examples:
         return
     print(f"\n{title} ({len(examples)} of {count:,}, most failures first):")
+    room = min(100, max(_FEWEST_CHARACTERS, console().width - _BEFORE_TEXT))
     for number, one in enumerate(examples, start=1):
         for place, part in enumerate(one.parts):
             head = f"{number:>3}. " if place == 0 else "     "
             seen = counted(part.failures, "failure")
-            print(f"{head}{part.pattern_id}  {seen:>14}  {one_line(part.text)}")
+            print(
+                f"{head}{part.pattern_id}  {seen:>14}  {one_line(called(part.name, part.text), room)}"
+            )
         if one.more:
             print(f"     and {one.more:,} more")

@@ -1,6 +1,7 @@
 """Curves as pictures: a file by matplotlib, the terminal by plotext."""
 # ruff: noqa: PLC0415 - both take longer to import than most commands run
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ _WIDTHS = (
     120,
 )  # columns of the terminal: below it nothing can be read, above it nothing is gained
 _HEIGHT = 13
-_TODAY, _THEN, _CURVE = "#0072B2", "#D55E00", "#333333"
+TODAY, THEN, CURVE = "#0072B2", "#D55E00", "#333333"
 """Okabe and Ito's blue and vermilion, told apart with every common colour blindness; the line style
 tells them apart as well."""
 Measure = Literal["bloat", "known_share"]
@@ -42,7 +43,6 @@ def draw_what_if(answer: WhatIf, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "evalratchet"  # or every drawing would have other ids in it
     from matplotlib import pyplot as plt
 
     figure, panels = plt.subplots(2, 1, figsize=(8, 7), sharex=True, layout="constrained")
@@ -51,9 +51,19 @@ def draw_what_if(answer: WhatIf, path: Path) -> None:
         _panel(axes, answer, measure)
     panels[0].legend(loc="upper right", fontsize=10, framealpha=1)
     panels[-1].set_xlabel(_below(answer), fontsize=11)
+    saved(figure, path)
+
+
+def saved(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib's as the name says, and let go of it. Raises `Problem`."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
     try:
-        figure.savefig(path, dpi=150, metadata=metadata)
+        # with ids of its own every drawing of the same would be another file
+        with mpl.rc_context({"svg.hashsalt": "evalratchet"}):
+            figure.savefig(path, dpi=150, metadata=metadata)
     except OSError as error:
         refuse(f"The picture {path} could not be written.", f"{error.strerror}.")
     finally:
@@ -62,20 +72,20 @@ def draw_what_if(answer: WhatIf, path: Path) -> None:
 
 def _panel(axes: Any, answer: WhatIf, measure: Measure) -> None:
     distances, values = _curve(answer, measure)
-    axes.plot(distances, values, color=_CURVE, linewidth=2, marker="o", markersize=3)
+    axes.plot(distances, values, color=CURVE, linewidth=2, marker="o", markersize=3)
     axes.axvline(
         answer.current_distance,
-        color=_TODAY,
+        color=TODAY,
         linewidth=2,
         linestyle="--",
         label=f"in force: {answer.current_distance:g}",
     )
     axes.axvline(
-        answer.distance, color=_THEN, linewidth=2, label=f"asked about: {answer.distance:g}"
+        answer.distance, color=THEN, linewidth=2, label=f"asked about: {answer.distance:g}"
     )
     axes.set_title(_TITLES[measure], loc="left", fontsize=11)
     axes.set_ylim(0, 1.03)
-    axes.set_xlim(0, max(distances))
+    axes.set_xlim(0, _right(answer))
     axes.grid(visible=True, color="#dddddd")
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -90,39 +100,56 @@ def terminal_what_if(answer: WhatIf) -> str:
 def _terminal_panel(answer: WhatIf, measure: Measure) -> str:
     import plotext
 
-    coloured = sys.stdout.isatty()
     distances, values = _curve(answer, measure)
-    width = min(max(shutil.get_terminal_size((80, 24)).columns, _WIDTHS[0]), _WIDTHS[1])
-    figure = plotext.figure
-    figure.clear()  # there is one, of the module
-    figure.theme("colorless")
-    figure.plot_size(width, _HEIGHT)
-    figure.draw(figure.signal(distances, values, marker=_mark(plotext, "braille", "cyan")).lines())
+    figure = terminal_figure(plotext)
+    figure.draw(figure.signal(distances, values, marker=mark(plotext, "braille", "cyan")).lines())
     for at, sign, colour in (
         (answer.current_distance, "o", "blue"),
         (answer.distance, "x", "orange"),
     ):
         height = _between(distances, values, at)
-        figure.draw(figure.signal([at], [height], marker=_mark(plotext, sign, colour)))
-    figure.ruler("x").lim(0, max(distances))
-    figure.ruler("x").ticks([0, 0.3, 0.6, 0.9, 1.2])
+        figure.draw(figure.signal([at], [height], marker=mark(plotext, sign, colour)))
+    right = _right(answer)
+    figure.ruler("x").lim(0, right)
+    figure.ruler("x").ticks([tick / 10 for tick in range(0, round(right * 10) + 1, 3)])
     figure.ruler("y").lim(0, 1)
     figure.ruler("y").ticks([0, 0.25, 0.5, 0.75, 1])
     figure.title(_TITLES[measure])
     figure.label(f"distance: o {answer.current_distance:g} in force, x {answer.distance:g}")
+    return terminal_text(plotext, figure)
+
+
+def terminal_figure(plotext: Any) -> Any:
+    """Plotext's figure, empty, as wide as the terminal."""
+    figure = plotext.figure
+    figure.clear()  # there is one, of the module
+    figure.theme("colorless")
+    width = min(max(shutil.get_terminal_size((80, 24)).columns, _WIDTHS[0]), _WIDTHS[1])
+    figure.plot_size(width, _HEIGHT)
+    return figure
+
+
+def terminal_text(plotext: Any, figure: Any) -> str:
+    """The figure as text; without colour where output is no terminal."""
     drawn = str(figure.build())
-    if not coloured:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         drawn = plotext.uncolorize(drawn)
     return "\n".join(line.rstrip() for line in drawn.rstrip().splitlines())
 
 
-def _mark(plotext: Any, sign: str, colour: str) -> Any:
+def mark(plotext: Any, sign: str, colour: str) -> Any:
+    """A sign in a colour, for a signal."""
     return plotext.marker(sign, pixel=plotext.pixel(colour))
 
 
 def _curve(answer: WhatIf, measure: Measure) -> tuple[list[float], list[float]]:
     points = answer.curves.points
     return [p.distance for p in points], [float(getattr(p, measure)) for p in points]
+
+
+def _right(answer: WhatIf) -> float:
+    """Where the picture ends: with the curve, or with a distance that lies beyond it."""
+    return max(*_curve(answer, "bloat")[0], answer.current_distance, answer.distance)
 
 
 def _between(xs: Sequence[float], ys: Sequence[float], at: float) -> float:

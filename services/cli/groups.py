@@ -3,7 +3,7 @@
 import typer
 
 from services.cli import (
-    dedup_commands,
+    dedup_answers_commands,
     dlq_commands,
     keys_commands,
     models_commands,
@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(modes_commands.modes, name="modes")
     app.add_typer(traces_commands.traces, name="traces")
     app.add_typer(policy_commands.policy, name="policy")
-    app.add_typer(dedup_commands.dedup, name="dedup")
+    app.add_typer(dedup_answers_commands.dedup, name="dedup")
     app.add_typer(keys_commands.keys, name="keys")
     app.add_typer(models_commands.models, name="models")
     app.add_typer(dlq_commands.dlq, name="dlq")

@@ -20,7 +20,7 @@ def chosen(keys: Mapping[str, T], prompt: str, *, at_end: T) -> T:
     The end of the input, Ctrl-C and Ctrl-D are `at_end`.
     """
     if not sys.stdin.isatty():
-        return _from_line(keys, at_end)
+        return _from_line(keys, prompt, at_end)
     with _unbuffered():  # before the prompt: a key that is pressed as it appears counts
         print(prompt, end=" ", flush=True)
         while True:
@@ -33,13 +33,17 @@ def chosen(keys: Mapping[str, T], prompt: str, *, at_end: T) -> T:
                 return at_end if pressed in _END else keys[pressed]
 
 
-def _from_line(keys: Mapping[str, T], at_end: T) -> T:
-    while line := sys.stdin.readline():
+def _from_line(keys: Mapping[str, T], prompt: str, at_end: T) -> T:
+    """The answer, which is written behind its question: a pipe does not show what was typed."""
+    while True:
+        print(prompt, end=" ", flush=True)  # who answers over a pipe waits for the question
+        line = sys.stdin.readline()
         letter = line.strip()[:1].lower()
-        if letter in keys:
-            return keys[letter]
+        if letter in keys or not line:
+            print(letter, flush=True)
+            return keys[letter] if line else at_end
+        print(flush=True)  # or what is said of it, on standard error, stood in the same line
         note(f"{line.strip()!r} is none of {', '.join(keys)}.")
-    return at_end
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from services.cli.logs import warnings_on_stderr
 from services.cli.one_project import one_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import counted, full, one_line, print_fields, print_json, print_table
+from services.cli.patterns import called
 from services.cli.problem import ExitCode, note, refuse
 from services.mode_store import Mode, ModeMember, ModeRefit
 from services.modes import NothingToRefit
@@ -71,11 +72,12 @@ def show_mode(mode_id: str, *, limit: int | None, as_json: bool) -> None:
             str(one.occurrences),
             f"{one.membership:.2f}",
             f"{one.outlier:.2f}",
-            one_line(one.text),
+            one_line(called(one.name, one.text)),
         ]
         for one in members
     ]
-    print_table(["pattern", "seen", "membership", "outlier", "text"], rows, flexible="text")
+    columns = ["pattern", "seen", "membership", "outlier", "text"]
+    print_table(columns, rows, flexible="text", optional=["outlier", "membership"])
     if len(members) < mode.size and mode.gone_refit is None:
         note(f"{len(members)} of {mode.size} are shown; --limit shows more.")
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 _PIPED_WIDTH = 10_000  # a pipe has no width: no column is ever cut for want of one
 _GAP = 2
+_ROOM = 32  # cells: of a text in fewer one hardly sees what it is about
 # What steers a terminal, and what is not seen but changes how the rest is seen or read, such as an
 # override of the direction; the joiners U+200C and U+200D stay, Persian and emoji need them.
 _CONTROL = re.compile(
@@ -53,9 +54,20 @@ def when(moment: datetime | None) -> str:
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: str) -> None:
-    """Print a table. On a narrow terminal the `flexible` column gives way, the others stay whole."""
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    flexible: str,
+    optional: Sequence[str] = (),
+) -> None:
+    """Print a table. On a narrow terminal the `flexible` column gives way, the others stay whole.
+
+    `optional` ones are left out, in this order, until there is room for what is to be read; a line below
+    the table says which.
+    """
     shown = console()
+    columns, rows, left_out = _fitting(columns, rows, flexible, optional, shown.width)
     widths = [
         max([_cells(name), *(_cells(row[at]) for row in rows)]) for at, name in enumerate(columns)
     ]
@@ -72,6 +84,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexib
     with shown.capture() as captured:
         shown.print(table)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    if left_out:
+        print(f"(A wider terminal shows more: {', '.join(left_out)}.)")
+
+
+def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the terminal shows a table of these whole, with no column cut."""
+    widths = [max(map(_cells, cells)) for cells in zip(columns, *rows, strict=True)]
+    return sum(widths) + _GAP * (len(columns) - 1) <= console().width
 
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
@@ -94,6 +114,30 @@ def print_json(document: Any) -> None:
 def full(struct: msgspec.Struct) -> dict[str, Any]:
     """A struct as an object with all its fields, also those that have their default value."""
     return {name: msgspec.to_builtins(getattr(struct, name)) for name in struct.__struct_fields__}
+
+
+def _fitting(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    flexible: str,
+    optional: Sequence[str],
+    width: int,
+) -> tuple[Sequence[str], Sequence[Sequence[str]], list[str]]:
+    """Columns and rows without as many of the optional ones as have to go, and which those are."""
+    widths = {
+        name: max([_cells(name), *(_cells(row[at]) for row in rows)])
+        for at, name in enumerate(columns)
+    }
+    wanted = min(_ROOM, widths[flexible])
+    left_out: list[str] = []
+    for name in optional:
+        stay = [one for one in columns if one not in left_out]
+        others = sum(widths[one] for one in stay) - widths[flexible] + _GAP * (len(stay) - 1)
+        if width - others >= wanted:
+            break
+        left_out.append(name)
+    at = [place for place, name in enumerate(columns) if name not in left_out]
+    return [columns[one] for one in at], [[row[one] for one in at] for row in rows], left_out
 
 
 def _columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""`patterns merge`, `split`, `undo` and `history`."""
+"""`patterns merge`, `split`, `name`, `undo` and `history`."""
 
 import getpass
 from collections.abc import Sequence
@@ -67,6 +67,36 @@ def split_pattern(
     _say_undo(change)
 
 
+def name_pattern(
+    pattern_id: str,
+    name: str | None,
+    *,
+    clear: bool,
+    project: str | None,
+    reason: str,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Give a pattern a name, or take it away, and say so."""
+    check_beginning(pattern_id, "pattern")
+    if (name is None) != clear:
+        misused(
+            "Say the new name, or --clear to take the name away.",
+            "For example: evalratchet patterns name 81c0 'lost parcels'",
+        )
+    change = run(_name(pattern_id, name, project, by or getpass.getuser(), reason))
+    if as_json:
+        print_json(full(change))
+        return
+    named, before = change.detail["name"], change.detail["before"]
+    had = f", and no longer {one_line(before, 120)!r}" if named and before else ""
+    if named:
+        print(f"{change.detail['pattern']} is called {one_line(named, 120)!r} now{had}.")
+    else:
+        print(f"{change.detail['pattern']} is not called {one_line(before, 120)!r} any more.")
+    _say_undo(change)
+
+
 def undo_change(
     change_id: str, *, project: str | None, reason: str, by: str | None, as_json: bool
 ) -> None:
@@ -92,7 +122,7 @@ def show_history(*, project: str | None, limit: int | None, as_json: bool) -> No
         print_json([full(change) for change in changes])
         return
     if not changes:
-        note("No pattern was merged or split yet.")
+        note("No pattern was merged, split or named yet.")
         return
     columns = ["change", "when", "by", "what", "undone by", "project", "reason"]
     rows = [
@@ -107,7 +137,7 @@ def show_history(*, project: str | None, limit: int | None, as_json: bool) -> No
         ]
         for change in changes
     ]
-    print_table(columns, rows, flexible="reason")
+    print_table(columns, rows, flexible="reason", optional=["project", "undone by", "when", "by"])
     if more:
         note(f"The latest {len(changes)} are shown; --limit shows more.")
 
@@ -120,6 +150,11 @@ def _what(change: PatternChange) -> str:
         return f"merge {', '.join(merged[:2])}{more} into {detail['into']}"
     if change.kind == "split":
         return f"split {detail['count']} off {detail['from']} to {detail['to']}"
+    if change.kind == "name":
+        named = detail["name"]
+        if named is None:
+            return f"name of {detail['pattern']} taken away"
+        return f"{detail['pattern']} called {one_line(named, 40)!r}"
     return f"undo of {detail['kind']} {detail['of']}"
 
 
@@ -151,6 +186,20 @@ async def _merge(
             if row.project == target.project
         ]
         return change, row.occurrences
+
+
+async def _name(
+    pattern_id: str, name: str | None, project: str | None, by: str, reason: str
+) -> PatternChange:
+    async with opened_store(effective_settings()) as store:
+        await check_project(store, project)
+        row = await find_pattern(store, pattern_id, project)
+        try:
+            return await store.changes.name(
+                row.project, row.pattern_id, name, by=by, reason=reason, at=datetime.now(UTC)
+            )
+        except NotPossible as error:
+            refuse("This pattern cannot be named so.", str(error))
 
 
 async def _split(

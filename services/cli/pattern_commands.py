@@ -76,6 +76,35 @@ def split_pattern(
     run(pattern_id, traces, project=project, reason=reason, by=by, as_json=as_json)
 
 
+@command(
+    patterns,
+    "evalratchet patterns name 81c0 'lost parcels'",
+    "evalratchet patterns name 81c0 --clear",
+    name="name",
+)
+def name_pattern(
+    pattern_id: Annotated[
+        str, typer.Argument(help="The pattern's id, or enough of its beginning.")
+    ],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="What to call it, in one line.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Take its name away.")] = False,
+    reason: ReasonOption = "",
+    by: ByOption = None,
+    project: OnlyProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a pattern a name, which is shown before its text wherever patterns are listed.
+
+    A pattern without a name that is merged with one that has one gets that. `patterns undo` takes it
+    back.
+    """
+    from services.cli.pattern_changes import name_pattern as run
+
+    run(pattern_id, name, clear=clear, project=project, reason=reason, by=by, as_json=as_json)
+
+
 @command(patterns, "evalratchet patterns undo 5d1c --reason 'they do differ'", name="undo")
 def undo_change(
     change_id: Annotated[
@@ -86,7 +115,7 @@ def undo_change(
     project: OnlyProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a merge or a split back.
+    """Take a merge, a split or a name back.
 
     What failed since goes where its text belongs. A change that later ones build on is undone after
     them.
@@ -105,7 +134,7 @@ def show_history(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List merges, splits and what was undone, the latest first."""
+    """List merges, splits, names and what was undone, the latest first."""
     from services.cli.pattern_changes import show_history as run
 
     run(project=project, limit=limit, as_json=as_json)

@@ -33,11 +33,16 @@ def list_patterns(
             when(row.first_failed_at),
             when(row.last_failed_at),
             row.project,
-            one_line(row.text),
+            one_line(called(row.name, row.text)),
         ]
         for row in rows
     ]
-    print_table(columns, cells, flexible="text")
+    # the project first where it is the same everywhere, last where it tells patterns apart
+    several = len({row.project for row in rows}) > 1
+    optional = ["first", "last", "fault", "project"] if several else ["first", "project", "last"]
+    print_table(
+        columns, cells, flexible="text", optional=[*optional, *([] if several else ["fault"])]
+    )
     if more:
         note(f"The {len(rows)} most frequent are shown; --limit shows more.")
 
@@ -57,7 +62,7 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
             ("project", row.project),
             ("seen", times(row.occurrences)),
             ("fault", row.fault),
-            *([("label", row.label)] if row.label else []),
+            *([("name", row.name)] if row.name else []),
             ("first", when(row.first_failed_at)),
             ("last", when(row.last_failed_at)),
             ("embedding", row.embedding_space),
@@ -71,6 +76,11 @@ def show_pattern(pattern_id: str, *, as_json: bool) -> None:
             f"The latest {_SHOWN_MEMBERS} of {len(members)} are shown; "
             f"`evalratchet patterns members --pattern {row.pattern_id}` shows all."
         )
+
+
+def called(name: str | None, text: str) -> str:
+    """A pattern's text as lists show it: behind the name, where a reviewer gave it one."""
+    return text if name is None else f"{name}: {text}"
 
 
 def print_members(members: list[Member]) -> None:
@@ -87,7 +97,7 @@ def print_members(members: list[Member]) -> None:
         ]
         for member in members
     ]
-    print_table(columns, cells, flexible="trace")
+    print_table(columns, cells, flexible="trace", optional=["project", "decided by", "failed"])
 
 
 async def find_pattern(store: Store, pattern_id: str, project: str | None = None) -> PatternRow:

@@ -16,6 +16,7 @@ from services.cli.policy_edit import Edit, edited, scorer_name
 from services.cli.problem import ExitCode, misused, note, refuse
 from services.cli.redact_policy import redaction_lines
 from services.policy import Policy, PolicyChange
+from services.representatives import settle
 
 _LAST = {"severity": 1, "when": 2, "version": 3}  # in this order, after what the scorer bounds
 _LEFT_OUT = frozenset({"type", "name", "signal"})  # the scorer's own name says them
@@ -90,6 +91,8 @@ async def _set(
         change = await store.policies.change(
             project, after, by=by, reason=reason, at=datetime.now(UTC), expected=version
         )
+        if change is not None and before.dedup.representative != after.dedup.representative:
+            await settle(store.medoids, project)
     if change is None:
         refuse(
             f"Somebody else changed the policy of {project} at the same time.",

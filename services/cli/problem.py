@@ -84,4 +84,5 @@ def output_lost(error: OSError) -> ExitCode:
 
 def note(text: str) -> None:
     """Say something on standard error that is no result."""
+    sys.stdout.flush()  # or it stands before what was said first, where both go to one file
     print(text, file=sys.stderr)

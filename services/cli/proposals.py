@@ -1,11 +1,13 @@
 """`patterns proposals`: merges that the modes' refit proposes."""
 
 import getpass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from services.cli.known import check_project
 from services.cli.opened import effective_settings, opened_store, run
 from services.cli.output import full, one_line, print_json, print_table
+from services.cli.patterns import called
 from services.cli.problem import ExitCode, misused, note, refuse
 from services.mode_store import MergeProposal, ProposalState
 from services.pattern_store import NotPossible
@@ -17,7 +19,7 @@ _EVERYTHING = 1_000_000
 
 def list_proposals(*, project: str | None, state: ProposalState | None, as_json: bool) -> None:
     """Print proposals with their evidence."""
-    found = run(_list(project, state, _EVERYTHING if as_json else _SHOWN + 1))
+    found, names = run(_list(project, state, _EVERYTHING if as_json else _SHOWN + 1))
     if as_json:
         print_json([full(one) for one in found])
         return
@@ -25,7 +27,7 @@ def list_proposals(*, project: str | None, state: ProposalState | None, as_json:
         note("Nothing is proposed. Proposals come from `evalratchet modes refit`.")
         return
     for one in found[:_SHOWN]:
-        _print(one)
+        _print(one, names)
     if len(found) > _SHOWN:
         note(f"The first {_SHOWN} are shown; --json has all.")
     note("`--accept ID` merges the patterns into the first, `--reject ID` leaves them apart.")
@@ -50,7 +52,7 @@ def decide_proposal(
         print(f"Rejected: {', '.join(decided.patterns)} stay apart and are not proposed again.")
 
 
-def _print(one: MergeProposal) -> None:
+def _print(one: MergeProposal, names: Mapping[tuple[str, str], str]) -> None:
     evidence = one.evidence
     print(
         f"{one.proposal_id}  {one.state}  {one.project}  mode {evidence['mode']} "
@@ -61,7 +63,7 @@ def _print(one: MergeProposal) -> None:
             pattern["pattern_id"],
             str(pattern["occurrences"]),
             f"{pattern['distance']:.4f}",
-            one_line(pattern["text"]),
+            one_line(called(names.get((one.project, pattern["pattern_id"])), pattern["text"])),
         ]
         for pattern in evidence["patterns"]
     ]
@@ -71,10 +73,16 @@ def _print(one: MergeProposal) -> None:
 
 async def _list(
     project: str | None, state: ProposalState | None, limit: int
-) -> list[MergeProposal]:
+) -> tuple[list[MergeProposal], dict[tuple[str, str], str]]:
+    """Proposals, and the names that their patterns have now, by project and pattern id."""
     async with opened_store(effective_settings()) as store:
         await check_project(store, project)
-        return list(await store.modes.proposals(project, state=state, limit=limit))
+        found = list(await store.modes.proposals(project, state=state, limit=limit))
+        names: dict[tuple[str, str], str] = {}
+        for one in found[:_SHOWN]:
+            named = await store.knob.called(one.project, one.patterns)
+            names |= {(one.project, pattern_id): name for pattern_id, name in named.items()}
+        return found, names
 
 
 async def _decide(proposal_id: str, state: ProposalState, by: str, reason: str) -> MergeProposal:

@@ -64,7 +64,7 @@ def list_patterns(
 ) -> None:
     """List patterns, the most frequent first.
 
-    A pattern's fault is its representative's. Failures of the infrastructure are counted here and
+    A pattern's fault is its first failure's. Failures of the infrastructure are counted here and
     make no case.
     """
     from services.cli.patterns import list_patterns as run

@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import structlog
 import typer
 import uvloop
 
 from services.alone import AlreadyRunning
 from services.cli.address import local_url
 from services.cli.opened import effective_settings, make_home, migrate, not_ready, unusable
-from services.cli.problem import Problem
+from services.cli.problem import ExitCode, Problem
 from services.cli.typed import own_name
 from services.errors import Unavailable
+from services.hosts import check_hosts
+from services.patience import patiently
 from services.settings import Settings, SettingsError, mask_url
 from services.sidecar import run_sidecar
 from services.store.open import open_store
@@ -21,6 +24,8 @@ from services.store.schema import StoreNotReady
 from services.telemetry import configure_logging
 from services.up import run_services
 from services.wiring import SERVICES, ServiceName
+
+log = structlog.get_logger()
 
 
 def run_everything() -> None:
@@ -77,12 +82,24 @@ async def _everything(settings: Settings, began: float) -> int:
 
 
 async def _migrated(settings: Settings) -> None:
-    """Migrate when it is needed: to find out is quick, alembic is not."""
-    store = open_store(settings)
+    """Migrate when it is needed: to find out is quick, alembic is not. Waits for the store."""
     try:
-        await store.start()
-    except StoreNotReady:
-        await migrate(settings)
+        await check_hosts(settings)
+    except SettingsError as error:
+        raise unusable(error) from error
+    store = open_store(settings)
+
+    async def ready() -> None:
+        try:
+            await store.start()
+        except StoreNotReady:
+            await migrate(settings)
+
+    told = asyncio.Event()  # never: Ctrl-C ends the process, which has nothing in hand yet
+    try:
+        await patiently(ready, stop=told, log=log, give_up_seconds=settings.start_seconds)
+    except Unavailable as error:
+        raise _not_started(error) from error
     finally:
         await store.close()
 
@@ -98,8 +115,13 @@ async def _services(
         raise unusable(error) from error
     except StoreNotReady as error:
         raise not_ready(error) from error
-    except Unavailable as error:  # what else may be away is waited for
-        raise Problem("The services could not start.", str(error)) from error
+    except Unavailable as error:  # after the wait that the settings give
+        raise _not_started(error) from error
+
+
+def _not_started(error: Unavailable) -> Problem:
+    """What to say when something that is needed is not there, or has the address."""
+    return Problem("The services could not start.", str(error), code=ExitCode.UNREACHABLE)
 
 
 def _exit(settings: Settings, work: Callable[[], Coroutine[Any, Any, int]]) -> None:

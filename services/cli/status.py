@@ -30,6 +30,16 @@ class StageStatus(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int
 
 
+class HeldStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage has set aside for a project that cannot go on. `since` is in UTC."""
+
+    stage: Stage
+    project: str
+    records: int
+    since: datetime
+    why: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything `status` shows. `events_in` counts pieces of traces, those in the topic included."""
 
@@ -47,6 +57,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     archive_bytes: int
     coverage: list[ProjectCoverage]
     stages: list[StageStatus]
+    held: list[HeldStatus]
 
 
 def show_status(*, project: str | None, wait: bool, timeout: float, as_json: bool) -> None:
@@ -83,7 +94,9 @@ async def read_status(
     totals = await store.reader.totals(project)
     size = await store.traces.size()
     known = await coverages(store.knob, project)
-    return _put_together(totals, stages, size.bytes, known, alone=project is None)
+    held = [one for stage in STAGES for one in await _held(store, topics, stage)]
+    status = _put_together(totals, stages, size.bytes, known, alone=project is None)
+    return msgspec.structs.replace(status, held=held)
 
 
 async def _status(
@@ -128,6 +141,7 @@ def _put_together(
         dead_letters=sum(stage.dead_letters for stage in stages),
         coverage=known,
         stages=stages,
+        held=[],
     )
 
 
@@ -144,6 +158,20 @@ async def _stage(replays: ReplayStore, stream: Stream, topics: Topics, stage: St
         oldest_waiting_at=oldest,
         dead_letters=await _dead_letters(replays, stream, topics, stage),
     )
+
+
+async def _held(store: Store, topics: Topics, stage: Stage) -> list[HeldStatus]:
+    found = await store.held.projects(topics.group(stage))
+    return [
+        HeldStatus(
+            stage=stage,
+            project=project,
+            records=one.records,
+            since=datetime.fromtimestamp(one.since_ms / 1000, tz=UTC),
+            why=one.why,
+        )
+        for project, one in found.items()
+    ]
 
 
 async def _dead_letters(replays: ReplayStore, stream: Stream, topics: Topics, stage: Stage) -> int:
@@ -191,6 +219,11 @@ def _print(status: Status) -> None:
     ]
     columns = ["stage", "reads", "lag", "oldest waiting", "dead letters"]
     print_table(columns, rows, flexible="reads")
+    for one in status.held:
+        print(
+            f"\n{one.records} of {one.project} wait in {one.stage} since {when(one.since)}, "
+            f"beside the topic: {one.why}"
+        )
     print_coverage(status.coverage)
     if status.dead_letters:
         print("\nSee `evalratchet dlq list` for the dead letters and why they are there.")

@@ -58,10 +58,14 @@ def _steps(store: Store, stream: Stream, topics: Topics) -> list[tuple[str, Rema
 
         return waiting
 
+    async def ungrouped() -> int:
+        held = await store.held.projects(topics.group("deduper"))
+        return await lag("deduper")() + sum(one.records for one in held.values())
+
     return [
         ("events to be archived (capture)", lag("scorer")),
         ("traces to be scored (capture)", unsettled),
-        ("failures to be grouped (dedup)", lag("deduper")),
+        ("failures to be grouped (dedup)", ungrouped),
         ("failures to be graded (grade)", lag("grader")),
         ("failures to become cases (promote)", lag("promoter")),
     ]

@@ -275,12 +275,16 @@ LOGS: dict[str, Any] = {
 
 _STATE = {"content": {"application/json": {"schema": {"type": "object"}}}}
 
+# asked by what has no key: the page draws no lock
+_OPEN: dict[str, Any] = {"openapi_extra": {"security": []}}
+
 HEALTH: dict[str, Any] = {
     "summary": "Whether the process should be left alone",
     "responses": {
         200: {"description": "Every loop turns, or stopped itself for a person to look", **_STATE},
         503: {"description": "A loop is stuck: restart the process", **_STATE},
     },
+    **_OPEN,
 }
 READY: dict[str, Any] = {
     "summary": "Whether the process is up and takes requests",
@@ -293,6 +297,7 @@ READY: dict[str, Any] = {
         200: {"description": "The process takes requests", **_STATE},
         503: {"description": "The process is being stopped", **_STATE},
     },
+    **_OPEN,
 }
 METRICS: dict[str, Any] = {
     "summary": "Metrics in Prometheus' format",

@@ -63,6 +63,7 @@ COVERAGE: dict[str, Any] = {
     "responses": {
         200: {"description": "The estimates", "content": _OBJECT},
         **GUARDED,
+        404: error("The project has no failures yet"),
     },
     "openapi_extra": {"parameters": [_PROJECT]},
 }

@@ -70,8 +70,41 @@ SPLIT: dict[str, Any] = {
         "Splitting", {"events": ["7be1f0a2c3d4e5f60718293a4b5c6d7e"], "reason": "a refund"}
     ),
 }
+NAME: dict[str, Any] = {
+    "summary": "Name a pattern",
+    "description": (
+        "What people see before its text wherever patterns are listed. Where a pattern without a name "
+        f"is merged with one that has one, it gets that. {_SCOPE}"
+    ),
+    "responses": _answers("There is no such pattern", "It has this name already"),
+    "openapi_extra": _asked("Naming", {"name": "lost parcels", "by": "ann"}),
+}
+UNNAME: dict[str, Any] = {
+    "summary": "Take a pattern's name away",
+    "description": _SCOPE,
+    "responses": {
+        200: {"description": "The change, made and written down", "content": _CHANGE},
+        **GUARDED,
+        404: error("There is no such pattern"),
+        409: error("It has no name"),
+    },
+    "openapi_extra": {
+        "parameters": [
+            _PROJECT,
+            *(
+                {
+                    "name": name,
+                    "in": "query",
+                    "description": said,
+                    "schema": {"type": "string", "maxLength": 2000},
+                }
+                for name, said in (("reason", "why, for the history"), ("by", "who"))
+            ),
+        ]
+    },
+}
 UNDO: dict[str, Any] = {
-    "summary": "Take a merge or a split back",
+    "summary": "Take a merge, a split or a name back",
     "description": (
         "Patterns, cases and labels are as before; what failed since goes where its text belongs. "
         f"{_SCOPE}"
@@ -82,7 +115,7 @@ UNDO: dict[str, Any] = {
     "openapi_extra": _asked("Undoing", {"reason": "they do differ"}),
 }
 HISTORY: dict[str, Any] = {
-    "summary": "Merges, splits and what was undone",
+    "summary": "Merges, splits, names and what was undone",
     "description": "The latest first. Wants a key of scope `read` where keys are needed.",
     "responses": {
         200: {"description": "Changes", "content": {"application/json": {"schema": _LISTED}}},

@@ -9,17 +9,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from capture.otlp import project_name_problem
 from dedup.labels import Verdict
-from services.errors import Unavailable
-from services.http.body import read_body
+from services.http.asked import body_of, by_of, project_of, told
 from services.http.describe import GUARDED, error
-from services.http.problem import Problem, json_response, unavailable
-from services.http.project import meant_project
-from services.http.sender import forbidden_project, sender_of
-from services.keys import MARK
+from services.http.problem import Problem, json_response
 from services.labelling import GreyDecisions, settle_grey
-from services.pattern_changes import NotPossible, PatternChanges
+from services.pattern_changes import PatternChanges
 
 _MOST_BYTES = 64 << 10
 _MOST = 1000
@@ -97,19 +92,16 @@ def grey_routes(
 
     @router.get("/v1/patterns/grey", **_LIST)
     async def undecided(request: Request) -> Response:
-        project = _project(request)
-        try:
+        project = project_of(request)
+        with told():
             found = await decisions.undecided(project, limit=_MOST)
-        except Unavailable as error_:
-            raise unavailable(error_) from error_
         return json_response({"decisions": found})
 
     @router.post("/v1/patterns/grey/{event_id}", **_DECIDE)
     async def decide(request: Request, event_id: str) -> Response:
-        wanted, project = await _wanted(request), _project(request)
-        key_id = sender_of(request).key_id
-        who = wanted.by.strip() or "somebody over the API"
-        try:
+        wanted = await body_of(request, Reviewing, most_bytes=_MOST_BYTES, what="verdict")
+        by, project = by_of(request, wanted.by), project_of(request)
+        with told():
             found = [
                 one for one in await decisions.find(event_id, project) if one.event_id == event_id
             ]
@@ -121,38 +113,10 @@ def grey_routes(
                 wanted.verdict,
                 decisions=decisions,
                 changes=changes,
-                by=who if key_id is None else f"{who} (key {MARK}{key_id})",
+                by=by,
                 reason=wanted.reason,
                 at=clock(),
             )
-        except NotPossible as error_:
-            raise Problem(409, "conflict", str(error_)) from error_
-        except Unavailable as error_:
-            raise unavailable(error_) from error_
         return json_response({"event_id": event_id, "verdict": wanted.verdict, "change": change})
 
     return router
-
-
-async def _wanted(request: Request) -> Reviewing:
-    """The verdict. Raises `Problem`."""
-    body = await read_body(request, max_bytes=_MOST_BYTES)
-    try:
-        return msgspec.json.decode(body, type=Reviewing)
-    except (msgspec.ValidationError, RecursionError) as error_:
-        raise Problem(422, "invalid", f"That is no verdict: {error_}") from error_
-    except (msgspec.DecodeError, UnicodeDecodeError) as error_:
-        raise Problem(400, "malformed", f"The body is not JSON: {error_}") from error_
-
-
-def _project(request: Request) -> str:
-    """The project meant. Raises `Problem`."""
-    project = request.query_params.get("project") or meant_project(request)
-    if project is None:
-        raise Problem(400, "malformed", "Say which project: ?project=NAME")
-    if (wrong := project_name_problem(project)) is not None:
-        raise Problem(400, "malformed", f"project: {wrong}")
-    said = forbidden_project(sender_of(request), project)
-    if said is not None:
-        raise Problem(403, "forbidden", said)
-    return project

@@ -12,11 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.coverage import discovered
-from services.errors import Unavailable
 from services.http import describe_knob as describe
-from services.http.problem import Problem, busy, json_response, unavailable
-from services.http.project import meant_project
-from services.http.sender import forbidden_project, sender_of
+from services.http.asked import project_of, told
+from services.http.problem import Problem, busy, json_response
 from services.knob import KnobReader
 from services.policy import PolicyStore
 from services.spans_of_time import span_of
@@ -46,27 +44,27 @@ def knob_routes(
 
     @router.get("/v1/dedup/what-if", **describe.WHAT_IF)
     async def what_if_route(request: Request) -> Response:
-        project = _project(request)
-        asked = Asked(
-            distance=_distance(request),
-            since=_since(request, clock),
-            examples=_examples(request),
-        )
+        project = project_of(request)
+        distance, examples = _distance(request), _examples(request)
+        since = _since(request, clock)
         if replaying.locked():
             raise busy("another what-if is being computed")
         async with replaying:
-            try:
+            with told():
                 await _check_size(asking.knob, project)
                 policy = (await asking.policies.current(project))[1].dedup
                 answer = await what_if(
                     asking.knob,
                     project,
-                    asked,
+                    Asked(
+                        distance=distance,
+                        since=since,
+                        examples=examples,
+                        representative=policy.representative,
+                    ),
                     current=policy.distance,
                     adaptive=policy.adaptive is not None,
                 )
-            except Unavailable as error:
-                raise unavailable(error) from error
         if answer is None:
             message = f"{project} has no stored failures to replay"
             raise Problem(404, "not_found", message)
@@ -74,10 +72,12 @@ def knob_routes(
 
     @router.get("/v1/dedup/coverage", **describe.COVERAGE)
     async def coverage_route(request: Request) -> Response:
-        try:
-            return json_response(await discovered(asking.knob, _project(request)))
-        except Unavailable as error:
-            raise unavailable(error) from error
+        project = project_of(request)
+        with told():
+            known = await discovered(asking.knob, project)
+        if known is None:
+            raise Problem(404, "not_found", f"{project} has no failures yet")
+        return json_response(known)
 
     return router
 
@@ -90,17 +90,6 @@ async def _check_size(knob: KnobReader, project: str) -> None:
             f"for a request: run `evalratchet dedup what-if --project {project}`"
         )
         raise Problem(422, "invalid", message)
-
-
-def _project(request: Request) -> str:
-    """The project asked about. Raises `Problem`."""
-    project = request.query_params.get("project") or meant_project(request)
-    if project is None:
-        raise Problem(400, "malformed", "Say which project: ?project=NAME")
-    said = forbidden_project(sender_of(request), project)
-    if said is not None:
-        raise Problem(403, "forbidden", said)
-    return project
 
 
 def _distance(request: Request) -> float:

@@ -6,15 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.errors import Unavailable
 from services.http import describe_modes as describe
-from services.http.problem import Problem, json_response, unavailable
-from services.http.project import meant_project
-from services.http.sender import forbidden_project, sender_of
+from services.http.asked import limit_of, project_of, told
+from services.http.problem import Problem, json_response
 from services.mode_store import ModeStore, ProposalState
-
-_MOST = 1_000
-_DEFAULT = 100
 
 
 def mode_routes(modes: ModeStore) -> APIRouter:
@@ -23,54 +18,30 @@ def mode_routes(modes: ModeStore) -> APIRouter:
 
     @router.get("/v1/modes", **describe.MODES)
     async def modes_route(request: Request) -> Response:
-        project = _project(request)
-        try:
+        project = project_of(request)
+        with told():
             found = await modes.modes(project, gone=request.query_params.get("gone") == "true")
             refits = await modes.refits(project, limit=1)
-        except Unavailable as error:
-            raise unavailable(error) from error
         return json_response({"modes": found, "refit": refits[0] if refits else None})
 
     @router.get("/v1/modes/{mode_id}", **describe.MODE)
     async def mode_route(request: Request, mode_id: str) -> Response:
-        project = _project(request)
-        try:
+        project = project_of(request)
+        with told():
             found = [m for m in await modes.modes(project, gone=True) if m.mode_id == mode_id]
-            members = await modes.members(project, mode_id, limit=_limit(request))
-        except Unavailable as error:
-            raise unavailable(error) from error
+            members = await modes.members(project, mode_id, limit=limit_of(request))
         if not found:
             raise Problem(404, "not_found", f"{project} has no mode {mode_id[:80]!r}")
         return json_response({"mode": found[0], "patterns": members})
 
     @router.get("/v1/patterns/proposals", **describe.PROPOSALS)
     async def proposals_route(request: Request) -> Response:
-        project, state = _project(request), _state(request)
-        try:
-            found = await modes.proposals(project, state=state, limit=_limit(request))
-        except Unavailable as error:
-            raise unavailable(error) from error
+        project, state = project_of(request), _state(request)
+        with told():
+            found = await modes.proposals(project, state=state, limit=limit_of(request))
         return json_response({"proposals": found})
 
     return router
-
-
-def _project(request: Request) -> str:
-    """The project asked about. Raises `Problem`."""
-    project = request.query_params.get("project") or meant_project(request)
-    if project is None:
-        raise Problem(400, "malformed", "Say which project: ?project=NAME")
-    said = forbidden_project(sender_of(request), project)
-    if said is not None:
-        raise Problem(403, "forbidden", said)
-    return project
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(_DEFAULT))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _MOST):
-        raise Problem(400, "malformed", f"limit is a whole number from 1 to {_MOST}")
-    return int(text)
 
 
 def _state(request: Request) -> ProposalState | None:

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from capture.native import Feedback
 from capture.trace import Trace
 from services.http.describe import ERROR_SCHEMA, REF, RESULT_SCHEMA, RESULTS_SCHEMA
-from services.http.patterns import Merging, Splitting, Undoing
+from services.http.patterns import Merging, Naming, Splitting, Undoing
 from services.keys import NewKey, ShownKey
 from services.pattern_changes import PatternChange
 
@@ -36,7 +36,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         description=app.description,
         routes=app.routes,
     )
-    types = [Trace, Feedback, NewKey, ShownKey, Merging, Splitting, Undoing, PatternChange]
+    types = [Trace, Feedback, NewKey, ShownKey, Merging, Naming, Splitting, Undoing, PatternChange]
     _, ours = msgspec.json.schema_components(types, ref_template=REF)
     schemas = {
         **{name: _in_openapi_3_0(schema) for name, schema in ours.items()},

@@ -1,6 +1,5 @@
 """The eval store as promote writes it."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,8 +12,8 @@ from capture.ids import derive_id
 from promote.case import Case
 from promote.rules import raised
 from services.promoter import Promotion
-from services.store.change_cases import members_of
 from services.store.database import Database
+from services.store.parts import merged_into
 from services.store.pattern_rows import patterns_now
 from services.store.pattern_tables import pattern
 from services.store.tables import eval_case, promotion
@@ -82,13 +81,13 @@ class Cases:
         events = {one.event_id: one for one in reversed(promotions)}
         rows = [_promotion_row(project, one) for _, one in sorted(events.items())]
         new = [events[row.event_id] for row in connection.execute(_add_promotion, rows)]
-        members = members_of(connection, project, sorted({one.pattern_id for one in promotions}))
-        have = _counting_cases(connection, project, members)
+        roots = sorted({one.pattern_id for one in promotions})
+        have = _counting_cases(connection, project, roots)
         counts = _counts(project, [one for one in new if one.pattern_id in have], have)
         if counts:
             connection.execute(_count, counts)
         _raise(connection, project, promotions)
-        self._make(connection, project, promotions, members, have)
+        self._make(connection, project, promotions, have)
         return _made_from(connection, project, list(events))
 
     def _make(
@@ -96,7 +95,6 @@ class Cases:
         connection: Connection,
         project: str,
         promotions: Sequence[Promotion],
-        members: Mapping[str, Sequence[str]],
         have: Mapping[str, str],
     ) -> None:
         """The cases of patterns that have none, with everything that was counted before."""
@@ -109,29 +107,14 @@ class Cases:
                 first.setdefault(one.pattern_id, (one.event_id, one.case))
         if not first:
             return
-        root_of = {part: root for root in first for part in members[root]}
-        counted = connection.execute(
-            select(
-                promotion.c.pattern_id,
-                func.count().label("occurrences"),
-                func.max(promotion.c.failed_at).label("latest"),
-            )
-            .where(promotion.c.project == project, promotion.c.pattern_id.in_(sorted(root_of)))
-            .group_by(promotion.c.pattern_id)
-        )
-        times: Counter[str] = Counter()
-        latest: dict[str, datetime] = {}
-        for row in counted:
-            root = root_of[row.pattern_id]
-            times[root] += row.occurrences
-            latest[root] = max(row.latest, latest.get(root, row.latest))
+        counted = _promoted(connection, project, sorted(first))
         taken = _taken(connection, project, [case.case_id for _, case in first.values()])
         rows = [
             _case_row(
                 event_id,
                 _under_own_name(case, event_id) if case.case_id in taken else case,
-                occurrences=times[root],
-                latest=latest[root],
+                occurrences=counted[root][0],
+                latest=counted[root][1],
             )
             for root, (event_id, case) in first.items()
         ]
@@ -157,19 +140,38 @@ def _as_patterns_are_now(
     ]
 
 
-def _counting_cases(
-    connection: Connection, project: str, members: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
+def _counting_cases(connection: Connection, project: str, roots: Sequence[str]) -> dict[str, str]:
     """By pattern the id of the case that counts for it, where there is one."""
-    root_of = {part: root for root, parts in members.items() for part in parts}
-    rows = connection.execute(
-        select(eval_case.c.pattern_id, eval_case.c.case_id).where(
-            eval_case.c.project == project,
-            eval_case.c.pattern_id.in_(sorted(root_of)),
-            eval_case.c.superseded_by.is_(None),
-        )
+    mine = and_(eval_case.c.project == project, eval_case.c.superseded_by.is_(None))
+    columns = eval_case.c.pattern_id.label("root"), eval_case.c.case_id
+    own = select(*columns).where(mine, eval_case.c.pattern_id.in_(roots))
+    parts = select(pattern.c.root, eval_case.c.case_id).join_from(
+        pattern, eval_case, and_(merged_into(eval_case, project, roots), mine)
     )
-    return {root_of[row.pattern_id]: row.case_id for row in rows}
+    return {row.root: row.case_id for query in (parts, own) for row in connection.execute(query)}
+
+
+def _promoted(
+    connection: Connection, project: str, roots: Sequence[str]
+) -> dict[str, tuple[int, datetime]]:
+    """By pattern how many of its failures were promoted, and when the latest of them failed."""
+    counts = func.count().label("times"), func.max(promotion.c.failed_at).label("latest")
+    own = (
+        select(promotion.c.pattern_id.label("root"), *counts)
+        .where(promotion.c.project == project, promotion.c.pattern_id.in_(roots))
+        .group_by(promotion.c.pattern_id)
+    )
+    parts = (
+        select(pattern.c.root, *counts)
+        .join_from(pattern, promotion, merged_into(promotion, project, roots))
+        .group_by(pattern.c.root)
+    )
+    found: dict[str, tuple[int, datetime]] = {}
+    for query in (own, parts):
+        for row in connection.execute(query):
+            times, latest = found.get(row.root, (0, row.latest))
+            found[row.root] = times + row.times, max(latest, row.latest)
+    return found
 
 
 def _without_representative(

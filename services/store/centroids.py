@@ -4,20 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from dedup.centroid import Centroid
 from services.pattern_store import StoredCentroid
 from services.store.pattern_tables import pattern_centroid
+from services.store.shapes import padded
 from services.store.upsert import merging
 
+_next = select(func.coalesce(func.max(pattern_centroid.c.seq), 0) + 1).where(
+    pattern_centroid.c.project == bindparam("in_project"),
+    pattern_centroid.c.space == bindparam("in_space"),
+)
 _put = merging(
     pattern_centroid,
     seq="excluded.seq",
     guard="excluded.guard",
     total="excluded.total",
     count="excluded.count",
-)
+).values(seq=_next.scalar_subquery())  # row by row: each sees those before it
 
 
 def centroids_of(
@@ -29,7 +34,7 @@ def centroids_of(
     asked = select(table.c.pattern_id, table.c.guard, table.c.total, texts).where(
         table.c.project == project,
         table.c.space == space,
-        table.c.pattern_id.in_(pattern_ids),
+        table.c.pattern_id.in_(padded(pattern_ids)),
         table.c.count > 0,
     )
     return {
@@ -62,22 +67,18 @@ def put_centroids(
 
     The project's lock is held: nobody else draws numbers.
     """
-    last = connection.scalar(
-        select(func.max(pattern_centroid.c.seq)).where(
-            pattern_centroid.c.project == project, pattern_centroid.c.space == space
-        )
-    )
     rows: list[dict[str, Any]] = [
         {
             "project": project,
             "space": space,
+            "in_project": project,
+            "in_space": space,
             "pattern_id": pattern_id,
-            "seq": seq,
             "guard": guard,
             "total": centroid.total.astype("<f4", copy=False).tobytes(),
             "count": centroid.count,
         }
-        for seq, (pattern_id, (guard, centroid)) in enumerate(changed.items(), (last or 0) + 1)
+        for pattern_id, (guard, centroid) in changed.items()
     ]
     if rows:
         connection.execute(_put, rows)

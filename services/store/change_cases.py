@@ -1,72 +1,54 @@
 """Cases, promotions and grades follow their failures when patterns are merged or split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, update
 
-from services.store.pattern_tables import occurrence, pattern
-from services.store.tables import eval_case, grade, promotion
-
-_NAMES_A_STATEMENT = 5_000
+from services.store.parts import is_part
+from services.store.pattern_tables import occurrence
+from services.store.tables import eval_case, promotion
 
 Kept = dict[str, tuple[str, str | None]]
 """By case id: the pattern it is of, and the change that superseded it."""
 
 
-def follow(connection: Connection, project: str, event_ids: Sequence[str]) -> None:
-    """Count promotions and grades of these events to the patterns of their occurrences."""
-    for start in range(0, len(event_ids), _NAMES_A_STATEMENT):
-        some = event_ids[start : start + _NAMES_A_STATEMENT]
-        for table in (promotion, grade):
-            where = (
-                select(occurrence.c.pattern_id)
-                .where(occurrence.c.project == project, occurrence.c.event_id == table.c.event_id)
-                .scalar_subquery()
-            )
-            connection.execute(
-                update(table)
-                .where(table.c.project == project, table.c.event_id.in_(some))
-                .values(pattern_id=where)
-            )
+def move_cases(connection: Connection, project: str, to: str) -> Kept:
+    """Cases go with the failures that they were made from. Returns how they were.
 
-
-def move_cases(connection: Connection, project: str, event_ids: Sequence[str], to: str) -> Kept:
-    """Cases that were made from these events go with them. Returns how they were."""
-    before: Kept = {}
-    for start in range(0, len(event_ids), _NAMES_A_STATEMENT):
-        some = event_ids[start : start + _NAMES_A_STATEMENT]
-        theirs = (eval_case.c.project == project) & eval_case.c.from_event_id.in_(some)
-        asked = select(
-            eval_case.c.case_id, eval_case.c.pattern_id, eval_case.c.superseded_by
-        ).where(theirs)
-        found = connection.execute(asked).all()
-        before |= {row.case_id: (row.pattern_id, row.superseded_by) for row in found}
-        if found:
-            connection.execute(update(eval_case).where(theirs).values(pattern_id=to))
-    return before
+    `to`: the pattern that the failures have gone to.
+    """
+    events = select(occurrence.c.event_id).where(
+        occurrence.c.project == project, occurrence.c.pattern_id == to
+    )
+    theirs = (eval_case.c.project == project) & eval_case.c.from_event_id.in_(events)
+    asked = select(eval_case.c.case_id, eval_case.c.pattern_id, eval_case.c.superseded_by)
+    found = connection.execute(asked.where(theirs)).all()
+    if found:
+        connection.execute(update(eval_case).where(theirs).values(pattern_id=to))
+    return {row.case_id: (row.pattern_id, row.superseded_by) for row in found}
 
 
 def settle_cases(
     connection: Connection,
     project: str,
-    members: Mapping[str, Sequence[str]],
+    roots: Sequence[str],
     change_id: str,
     preferred: Sequence[str] = (),
 ) -> Kept:
     """One case counts for each pattern, with all that was promoted of it. Returns how others were.
 
     It is the preferred one, else the pattern's own, else the earliest. The others stay, superseded.
-    Where none counted, one of them counts again. `members`: by root, the ids that are part of it.
+    Where none counted, one of them counts again.
     """
     before: Kept = {}
-    for root, parts in members.items():
+    for root in roots:
         rows = connection.execute(
             select(
                 eval_case.c.case_id,
                 eval_case.c.pattern_id,
                 eval_case.c.superseded_by,
                 eval_case.c.created_at,
-            ).where(eval_case.c.project == project, eval_case.c.pattern_id.in_(parts))
+            ).where(eval_case.c.project == project, is_part(eval_case.c.pattern_id, project, root))
         ).all()
         if not rows:
             continue
@@ -85,7 +67,7 @@ def settle_cases(
             if superseded != row.superseded_by:
                 before[row.case_id] = (row.pattern_id, row.superseded_by)
                 put_case(connection, project, row.case_id, row.pattern_id, superseded)
-        _count(connection, project, ranked[0].case_id, parts)
+        _count(connection, project, ranked[0].case_id, root)
     return before
 
 
@@ -100,10 +82,10 @@ def put_case(
     )
 
 
-def _count(connection: Connection, project: str, case_id: str, parts: Sequence[str]) -> None:
+def _count(connection: Connection, project: str, case_id: str, root: str) -> None:
     counted = connection.execute(
         select(func.count().label("times"), func.max(promotion.c.failed_at).label("latest")).where(
-            promotion.c.project == project, promotion.c.pattern_id.in_(parts)
+            promotion.c.project == project, is_part(promotion.c.pattern_id, project, root)
         )
     ).one()
     if counted.times:
@@ -112,20 +94,3 @@ def _count(connection: Connection, project: str, case_id: str, parts: Sequence[s
             .where(eval_case.c.project == project, eval_case.c.case_id == case_id)
             .values(occurrences=counted.times, last_failed_at=counted.latest)
         )
-
-
-def members_of(connection: Connection, project: str, roots: Sequence[str]) -> dict[str, list[str]]:
-    """By root, itself first, every id that means it."""
-    found: dict[str, list[str]] = {root: [root] for root in roots}
-    rows = connection.execute(
-        select(pattern.c.pattern_id, pattern.c.root)
-        .where(
-            pattern.c.project == project,
-            pattern.c.root.in_(roots),
-            pattern.c.root != pattern.c.pattern_id,
-        )
-        .order_by(pattern.c.pattern_id)
-    )
-    for row in rows:
-        found[row.root].append(row.pattern_id)
-    return found

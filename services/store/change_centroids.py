@@ -5,7 +5,7 @@ embeddings. Each change keeps where they lay before it and after it; undoing it 
 and takes along what moved the centroids since.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from sqlalchemy import Connection, Row, insert, select
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, insert, select
 from dedup.centroid import Centroid
 from services.store.centroids import put_centroids
 from services.store.embeddings import vectors_of
+from services.store.parts import is_part, rows_of
 from services.store.pattern_tables import (
     pattern_centroid,
     pattern_change_centroid,
@@ -28,15 +29,19 @@ Placed = dict[str, tuple[str, Centroid]]
 def placed(connection: Connection, project: str, pattern_ids: Sequence[str]) -> dict[str, Placed]:
     """By space, where these patterns lie; gone ones too."""
     table = pattern_centroid
-    asked = select(
-        table.c.space,
-        table.c.pattern_id,
-        table.c.guard,
-        table.c.total,
-        table.c.count.label("texts"),
-    ).where(table.c.project == project, table.c.pattern_id.in_(pattern_ids))
+    rows = rows_of(
+        connection,
+        pattern_ids,
+        lambda some: select(
+            table.c.space,
+            table.c.pattern_id,
+            table.c.guard,
+            table.c.total,
+            table.c.count.label("texts"),
+        ).where(table.c.project == project, table.c.pattern_id.in_(some)),
+    )
     found: dict[str, Placed] = {}
-    for row in connection.execute(asked.order_by(table.c.space)):
+    for row in sorted(rows, key=lambda row: str(row.space)):
         centroid = Centroid(np.frombuffer(row.total, "<f4").copy(), row.texts)
         found.setdefault(row.space, {})[row.pattern_id] = (row.guard, centroid)
     return found
@@ -62,16 +67,15 @@ def merge_centroids(
 
 
 def split_centroids(
-    connection: Connection, project: str, change_id: str, source: Sequence[str], to: str
+    connection: Connection, project: str, change_id: str, root: str, to: str
 ) -> None:
-    """Both centroids, summed anew in every space. `source`: a root and the patterns merged into it."""
-    root = source[0]
+    """Both centroids, summed anew in every space."""
     for space, before in placed(connection, project, [root]).items():
         guard = before[root][0]
         dimension = len(before[root][1].total)
         after: Placed = {
-            root: (guard, summed(connection, project, space, source, dimension)),
-            to: (guard, summed(connection, project, space, [to], dimension)),
+            root: (guard, summed(connection, project, space, root, dimension)),
+            to: (guard, summed(connection, project, space, to, dimension)),
         }
         _change(connection, project, change_id, space, before, after)
 
@@ -80,30 +84,30 @@ def undo_centroids(
     connection: Connection,
     project: str,
     change_id: str,
-    members: Mapping[str, Sequence[str]],
+    roots: Sequence[str],
     heir: str,
 ) -> None:
     """Take a change of centroids back.
 
-    `members`: by root, as they are after undoing, what is part of it. A pattern that a split made is
-    not among them: `heir`, the pattern that it came from, has what joined it since.
+    `roots`: those concerned that are patterns after undoing. One that a split made is not among
+    them: `heir`, the pattern that it came from, has what joined it since.
     """
     kept = _kept(connection, project, change_id)
-    concerned = {*members, *(one for rows in kept.values() for one in rows)}
+    living = set(roots)
+    concerned = {*roots, *(one for rows in kept.values() for one in rows)}
     for space, now in placed(connection, project, sorted(concerned)).items():
         guard = next(guard for guard, _ in now.values())
         rows = kept.get(space)
         if rows is None:  # the space is younger than the change
             dimension = len(next(iter(now.values()))[1].total)
             back: Placed = {
-                root: (guard, summed(connection, project, space, parts, dimension))
-                for root, parts in members.items()
+                root: (guard, summed(connection, project, space, root, dimension)) for root in roots
             }
-            gone = {one: Centroid(now[one][1].total, 0) for one in now if one not in members}
+            gone = {one: Centroid(now[one][1].total, 0) for one in now if one not in living}
             back |= {one: (guard, centroid) for one, centroid in gone.items()}
         else:
             back = {one: (guard, _less(now.get(one), row)) for one, row in rows.items()}
-            for one in [one for one in rows if one not in members]:
+            for one in [one for one in rows if one not in living]:
                 _, left = back[one]
                 if left.count > 0:
                     mine = back[heir][1]
@@ -120,12 +124,12 @@ def summed(
     connection: Connection,
     project: str,
     space: str,
-    pattern_ids: Sequence[str],
+    root: str,
     dimension: int,
 ) -> Centroid:
-    """The centroid (d,) of all embedded texts of these patterns, with the sum in float64."""
+    """The centroid (d,) of all embedded texts of a pattern, with the sum in float64."""
     total, count = np.zeros(dimension), 0
-    for fingerprints in _fingerprints(connection, project, pattern_ids):
+    for fingerprints in _fingerprints(connection, project, root):
         vectors = vectors_of(connection, project, space, fingerprints)
         if vectors:
             # in the order of the fingerprints, so that the sum is the same on both databases
@@ -135,16 +139,14 @@ def summed(
     return Centroid(total.astype(np.float32), count)
 
 
-def _fingerprints(
-    connection: Connection, project: str, pattern_ids: Sequence[str]
-) -> Iterator[list[str]]:
+def _fingerprints(connection: Connection, project: str, root: str) -> Iterator[list[str]]:
     after = ""
     while True:
         found = connection.scalars(
             select(pattern_fingerprint.c.fingerprint)
             .where(
                 pattern_fingerprint.c.project == project,
-                pattern_fingerprint.c.pattern_id.in_(pattern_ids),
+                is_part(pattern_fingerprint.c.pattern_id, project, root),
                 pattern_fingerprint.c.fingerprint > after,
             )
             .order_by(pattern_fingerprint.c.fingerprint)

@@ -3,17 +3,20 @@
 And what a review of a doubtful decision says beside the split that carries it out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, select, tuple_, update
 
 from services.knob import REASSIGNED
 from services.pattern_changes import PatternChange
 from services.store.change_rows import Before, Signed
+from services.store.medoids import shown_fingerprint
+from services.store.parts import in_steps, rows_of
 from services.store.pattern_tables import occurrence, pair_label, pattern, pattern_change
+from services.store.rewritten import written_now
 from services.store.upsert import merging
 
 Verdict = Literal["same", "different"]
@@ -32,16 +35,18 @@ def representatives(
     connection: Connection, project: str, pattern_ids: Sequence[str]
 ) -> dict[str, str]:
     """The fingerprints of these patterns' representatives, by pattern."""
-    rows = connection.execute(
-        select(pattern.c.pattern_id, occurrence.c.fingerprint)
-        .select_from(
-            pattern.join(
-                occurrence,
-                (occurrence.c.project == pattern.c.project)
-                & (occurrence.c.event_id == pattern.c.event_id),
-            )
-        )
-        .where(pattern.c.project == project, pattern.c.pattern_id.in_(pattern_ids))
+    first = and_(
+        occurrence.c.project == pattern.c.project, occurrence.c.event_id == pattern.c.event_id
+    )
+    shown = shown_fingerprint(pattern, occurrence.c.fingerprint).label("fingerprint")
+    rows = rows_of(
+        connection,
+        pattern_ids,
+        lambda some: (
+            select(pattern.c.pattern_id, shown)
+            .select_from(pattern.join(occurrence, first))
+            .where(pattern.c.project == project, pattern.c.pattern_id.in_(some))
+        ),
     )
     return {row.pattern_id: row.fingerprint for row in rows}
 
@@ -60,22 +65,16 @@ def label_pairs(
     """
     if signed.reason.startswith(REASSIGNED):
         return []
+    asked = sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]})
+    there = {(row.first, row.second): row for row in _labels_of(connection, project, asked)}
     changed: list[tuple[str, str, dict[str, Any] | None]] = []
-    for first, second in sorted({(min(pair), max(pair)) for pair in pairs}):
-        if first == second:
-            continue
-        had = connection.execute(
-            select(pair_label).where(
-                pair_label.c.project == project,
-                pair_label.c.first == first,
-                pair_label.c.second == second,
-            )
-        ).first()
-        if had is not None and had.verdict == verdict:
-            continue
-        old = None if had is None else dict(had._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-        changed.append((first, second, msgspec.to_builtins(old)))
-        row = {
+    for pair in asked:
+        had = there.get(pair)
+        if had is None or had.verdict != verdict:
+            old = None if had is None else dict(had._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+            changed.append((*pair, msgspec.to_builtins(old)))
+    rows = [
+        {
             "project": project,
             "first": first,
             "second": second,
@@ -84,8 +83,24 @@ def label_pairs(
             "labelled_by": signed.by,
             "labelled_at": signed.at,
         }
-        connection.execute(_put, row)
+        for first, second, _ in changed
+    ]
+    if rows:
+        connection.execute(_put, rows)
     return changed
+
+
+def _labels_of(
+    connection: Connection, project: str, pairs: Sequence[tuple[str, str]]
+) -> Iterator[Row[Any]]:
+    """The labels of these pairs, as far as they have any."""
+    for some in in_steps(pairs):
+        yield from connection.execute(
+            select(pair_label).where(
+                pair_label.c.project == project,
+                tuple_(pair_label.c.first, pair_label.c.second).in_(some),
+            )
+        ).all()
 
 
 def unlabel_pairs(
@@ -99,21 +114,30 @@ def unlabel_pairs(
 
     The review that a split carries out is signed as the split is: it goes with it.
     """
-    review = and_(
-        pair_label.c.source == "grey",
-        pair_label.c.labelled_by == change.by,
-        pair_label.c.labelled_at == change.at,
-    )
-    for first, second, old in changed:
-        mine = (
-            (pair_label.c.project == project)
-            & (pair_label.c.first == first)
-            & (pair_label.c.second == second)
-            & or_(pair_label.c.source == source, review)
-        )
-        if connection.execute(delete(pair_label).where(mine)).rowcount and old is not None:
-            at = msgspec.convert(old["labelled_at"], datetime)
-            connection.execute(_put, old | {"labelled_at": at})
+    asked = [(first, second) for first, second, _ in changed]
+    mine = {
+        (row.first, row.second)
+        for row in _labels_of(connection, project, asked)
+        if row.source == source
+        or (row.source, row.labelled_by, row.labelled_at) == ("grey", change.by, change.at)
+    }
+    gone = [{"in_project": project, "one": one, "other": other} for one, other in sorted(mine)]
+    back = [
+        old | {"labelled_at": msgspec.convert(old["labelled_at"], datetime)}
+        for first, second, old in changed
+        if old is not None and (first, second) in mine
+    ]
+    if gone:
+        connection.execute(_take_away, gone)
+    if back:
+        connection.execute(_put, back)
+
+
+_take_away = delete(pair_label).where(
+    pair_label.c.project == bindparam("in_project"),
+    pair_label.c.first == bindparam("one"),
+    pair_label.c.second == bindparam("other"),
+)
 
 
 def add_review(
@@ -142,38 +166,39 @@ def decided_different(
     connection: Connection, project: str, fingerprints: Sequence[str]
 ) -> list[str]:
     """Those of these texts whose doubtful decisions were found "different"."""
-    rows = connection.scalars(
-        select(occurrence.c.fingerprint)
-        .where(
-            occurrence.c.project == project,
-            occurrence.c.fingerprint.in_(list(fingerprints)),
-            occurrence.c.grey,
-            occurrence.c.grey_decided == "different",
-        )
-        .distinct()
+    rows = rows_of(
+        connection,
+        fingerprints,
+        lambda some: (
+            select(occurrence.c.fingerprint)
+            .where(occurrence.c.project == project, occurrence.c.fingerprint.in_(some), _different)
+            .distinct()
+        ),
     )
-    return sorted(rows)
+    return sorted(row.fingerprint for row in rows)
 
 
 def reopen(
     connection: Connection, project: str, pattern_id: str, decided_before: Sequence[str]
 ) -> None:
     """Open the doubtful decisions again that made this pattern, for the split that did is undone."""
-    connection.execute(
-        update(occurrence)
-        .where(
-            occurrence.c.project == project,
-            occurrence.c.pattern_id == pattern_id,
-            occurrence.c.grey,
-            occurrence.c.grey_decided == "different",
-            occurrence.c.fingerprint.not_in(list(decided_before)),
-        )
-        .values(grey_decided=None)
+    theirs = and_(occurrence.c.project == project, occurrence.c.pattern_id == pattern_id)
+    found = connection.scalars(
+        select(occurrence.c.fingerprint).where(theirs, _different).distinct()
     )
+    for some in in_steps(sorted(set(found) - set(decided_before))):
+        connection.execute(
+            update(occurrence)
+            .where(theirs, _different, occurrence.c.fingerprint.in_(some))
+            .values(grey_decided=None)
+        )
+
+
+_different = and_(occurrence.c.grey, occurrence.c.grey_decided == "different")
 
 
 def undone_splits(connection: Connection, project: str | None) -> set[tuple[str, str]]:
-    """Projects and fingerprints of texts that were split off, and the split was undone.
+    """Projects and fingerprints, as they are now, of texts whose split was undone.
 
     Without what only carried out a distance: that says nothing about these failures.
     """
@@ -187,4 +212,12 @@ def undone_splits(connection: Connection, project: str | None) -> set[tuple[str,
     rows = connection.execute(
         select(pattern_change.c.project, pattern_change.c.detail).where(*wanted)
     )
-    return {(row.project, one) for row in rows for one in row.detail["fingerprints"]}
+    texts: dict[str, set[str]] = {}
+    for row in rows:
+        texts.setdefault(row.project, set()).update(row.detail["fingerprints"])
+    return {
+        (name, now.get(one, one))
+        for name, told in texts.items()
+        for now in [written_now(connection, name, sorted(told))]
+        for one in told
+    }

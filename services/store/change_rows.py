@@ -25,12 +25,12 @@ class Before(msgspec.Struct, kw_only=True):
 
     members: dict[str, list[str]] = {}
     """Of a merge, by merged root: the patterns that were part of it."""
-    label: bool = False
-    """Whether the target of a merge took its label from a merged pattern."""
-    events: dict[str, str] = {}
-    """Of a split: the patterns of moved events, where that was not the root itself."""
+    until: int | None = None
+    """The latest occurrence there was: what came later, nobody has judged."""
+    name: bool = False
+    """Whether the target of a merge took its name from a merged pattern."""
     fingerprints: dict[str, str] = {}
-    """The same for fingerprints."""
+    """Of a split: the patterns of moved fingerprints, where that was not the root itself."""
     representative: dict[str, str] | None = None
     """Of a split: the columns of the representative that went to the new pattern."""
     cases: dict[str, tuple[str, str | None]] = {}
@@ -128,10 +128,17 @@ def to_undo(connection: Connection, project: str, change_id: str) -> tuple[Patte
 def _builds_on(later: PatternChange, change: PatternChange) -> bool:
     """Whether a change is about what an earlier one made.
 
-    Merging more into a pattern does not build on a merge into it or a split from it: each of them
-    comes out again by itself.
+    Merging more into a pattern does not build on a merge into it or a split from it, nor on its name:
+    each of them comes out again by itself.
     """
     theirs = later.detail
+    if change.kind == "name":
+        mine = change.detail["pattern"]
+        if later.kind == "split":
+            return False
+        return theirs["pattern"] == mine if later.kind == "name" else mine in theirs["merged"]
+    if later.kind == "name":  # it was given to what the change made
+        return bool(theirs["pattern"] == change.detail["into" if change.kind == "merge" else "to"])
     if change.kind == "merge":
         mine = {change.detail["into"]}
         return bool(mine & ({theirs["from"]} if later.kind == "split" else {*theirs["merged"]}))

@@ -1,13 +1,15 @@
 """Rows of patterns for whoever changes them: finding, counting, choosing a representative."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
 
 from services.pattern_changes import NotThere
+from services.store.parts import is_part, rows_of
 from services.store.pattern_rows import roots
-from services.store.pattern_tables import embedding, occurrence, pattern
+from services.store.pattern_tables import embedding, occurrence, pattern, pattern_fingerprint
+from services.store.tables import grade, promotion
 
 
 def root_rows(connection: Connection, project: str, pattern_ids: Sequence[str]) -> list[Row[Any]]:
@@ -15,8 +17,12 @@ def root_rows(connection: Connection, project: str, pattern_ids: Sequence[str]) 
     check_names("pattern", pattern_ids)
     merged = roots(connection, project, pattern_ids)
     asked = list(dict.fromkeys(merged.get(one, one) for one in pattern_ids))
-    rows = connection.execute(
-        select(pattern).where(pattern.c.project == project, pattern.c.pattern_id.in_(asked))
+    rows = rows_of(
+        connection,
+        asked,
+        lambda some: select(pattern).where(
+            pattern.c.project == project, pattern.c.pattern_id.in_(some)
+        ),
     )
     found = {row.pattern_id: row for row in rows}
     unknown = [one for one in asked if one not in found]
@@ -34,20 +40,23 @@ def check_names(what: str, names: Sequence[str]) -> None:
         raise NotThere(message)
 
 
-def recount(connection: Connection, project: str, members: Mapping[str, Sequence[str]]) -> None:
+def recount(connection: Connection, project: str, roots: Sequence[str]) -> dict[str, int]:
     """Count the occurrences of these roots anew, and when they failed first and last."""
-    for root, parts in members.items():
+    counts: dict[str, int] = {}
+    for root in roots:
         counted = connection.execute(
             select(
                 func.count().label("times"),
                 func.min(occurrence.c.failed_at).label("earliest"),
                 func.max(occurrence.c.failed_at).label("latest"),
-            ).where(_of(project, parts))
+            ).where(of_pattern(project, root))
         ).one()
         values: dict[str, Any] = {"occurrences": counted.times}
         if counted.times:
             values |= {"first_failed_at": counted.earliest, "last_failed_at": counted.latest}
         put(connection, project, root, values)
+        counts[root] = counted.times
+    return counts
 
 
 def put(connection: Connection, project: str, pattern_id: str, values: Mapping[str, Any]) -> None:
@@ -60,7 +69,7 @@ def put(connection: Connection, project: str, pattern_id: str, values: Mapping[s
 
 
 def representative(
-    connection: Connection, project: str, parts: Sequence[str], otherwise: str
+    connection: Connection, project: str, root: str, otherwise: str
 ) -> dict[str, Any]:
     """The columns that a pattern has of its representative: its earliest failure with a kept text.
 
@@ -80,7 +89,7 @@ def representative(
             embedding.c.text,
         )
         .select_from(occurrence.outerjoin(embedding, texts))
-        .where(_of(project, parts))
+        .where(of_pattern(project, root))
         .order_by(embedding.c.text.is_(None), occurrence.c.failed_at, occurrence.c.seq)
         .limit(1)
     ).one()
@@ -93,37 +102,41 @@ def representative(
     }
 
 
-def events_of(connection: Connection, project: str, parts: Sequence[str]) -> list[str]:
-    """Every event of these patterns."""
-    asked = select(occurrence.c.event_id).where(_of(project, parts)).order_by(occurrence.c.seq)
-    return list(connection.scalars(asked))
+def first_events(connection: Connection, project: str, root: str, limit: int) -> list[str]:
+    """The earliest decided events of a pattern."""
+    asked = select(occurrence.c.event_id).where(of_pattern(project, root))
+    return list(connection.scalars(asked.order_by(occurrence.c.seq).limit(limit)))
 
 
-def move_occurrences(
-    connection: Connection, project: str, source: Iterable[str], moved: Mapping[str, str]
-) -> list[str]:
-    """Give occurrences to other patterns, by fingerprint. Returns their events.
-
-    `source`: the patterns they are of; `moved`: the pattern by fingerprint.
-    """
-    by_pattern: dict[str, list[str]] = {}
-    for fingerprint, pattern_id in moved.items():
-        by_pattern.setdefault(pattern_id, []).append(fingerprint)
-    parts = sorted(source)
-    events: list[str] = []
-    for pattern_id, fingerprints in sorted(by_pattern.items()):
-        for start in range(0, len(fingerprints), _NAMES_A_STATEMENT):
-            some = fingerprints[start : start + _NAMES_A_STATEMENT]
-            theirs = _of(project, parts) & occurrence.c.fingerprint.in_(some)
-            events += connection.scalars(
-                select(occurrence.c.event_id).where(theirs).order_by(occurrence.c.seq)
-            )
-            connection.execute(update(occurrence).where(theirs).values(pattern_id=pattern_id))
-    return events
-
-
-_NAMES_A_STATEMENT = 5_000
+def move_occurrences(connection: Connection, project: str, theirs: ColumnElement[bool]) -> None:
+    """Occurrences go to the patterns that their texts belong to now, with promotions and grades."""
+    events = select(occurrence.c.event_id).where(theirs)
+    for table in (promotion, grade):
+        of_event = (
+            _now.join(occurrence, _its_text)
+            .where(occurrence.c.project == project, occurrence.c.event_id == table.c.event_id)
+            .scalar_subquery()
+        )
+        connection.execute(
+            update(table)
+            .where(table.c.project == project, table.c.event_id.in_(events))
+            .values(pattern_id=func.coalesce(of_event, table.c.pattern_id))
+        )
+    own = _now.where(_its_text).scalar_subquery()
+    connection.execute(
+        update(occurrence)
+        .where(theirs)
+        .values(pattern_id=func.coalesce(own, occurrence.c.pattern_id))
+    )
 
 
-def _of(project: str, parts: Sequence[str]) -> Any:
-    return and_(occurrence.c.project == project, occurrence.c.pattern_id.in_(parts))
+def of_pattern(project: str, root: str) -> ColumnElement[bool]:
+    """Whether an occurrence is of this pattern."""
+    return and_(occurrence.c.project == project, is_part(occurrence.c.pattern_id, project, root))
+
+
+_now = select(pattern_fingerprint.c.pattern_id)
+_its_text = and_(
+    pattern_fingerprint.c.project == occurrence.c.project,
+    pattern_fingerprint.c.fingerprint == occurrence.c.fingerprint,
+)

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from services.pattern_store import Embedded, StoredEmbedding, Sum
 from services.store.database import Database
 from services.store.pattern_tables import embedding, embedding_sum, pattern, pattern_fingerprint
-from services.store.upsert import merging
+from services.store.shapes import padded
+from services.store.upsert import absorbing, merging
 
 _NAMES_A_QUERY = 5_000  # PostgreSQL takes 32,767 parameters, SQLite as many
+_next = select(func.coalesce(func.max(embedding.c.seq), 0) + 1).where(
+    embedding.c.project == bindparam("in_project"), embedding.c.space == bindparam("in_space")
+)
+_add = absorbing(embedding).values(seq=_next.scalar_subquery())  # row by row, in their order
 _put_sum = merging(embedding_sum, texts="excluded.texts", total="excluded.total")
 
 
@@ -73,7 +78,7 @@ def vectors_of(
         asked = select(embedding.c.fingerprint, embedding.c.vector).where(
             embedding.c.project == project,
             embedding.c.space == space,
-            embedding.c.fingerprint.in_(fingerprints[start : start + _NAMES_A_QUERY]),
+            embedding.c.fingerprint.in_(padded(fingerprints[start : start + _NAMES_A_QUERY])),
         )
         found |= {row.fingerprint: from_half(row.vector) for row in connection.execute(asked).all()}
     return found
@@ -86,38 +91,27 @@ def add(
     embedded: Sequence[Embedded],
     guards: Mapping[str, str],
 ) -> None:
-    """Keep texts that the space does not have yet. `guards`: by fingerprint, where a text has none."""
-    new = {one.fingerprint: one for one in reversed(embedded)}
-    there = connection.scalars(
-        select(embedding.c.fingerprint).where(
-            embedding.c.project == project,
-            embedding.c.space == space,
-            embedding.c.fingerprint.in_(list(new)),
-        )
-    ).all()
-    rows: list[dict[str, Any]] = []
-    last = connection.scalar(
-        select(func.max(embedding.c.seq)).where(
-            embedding.c.project == project, embedding.c.space == space
-        )
-    )
-    kept = set(there)
-    for one in embedded:
-        if one.fingerprint not in kept:
-            kept.add(one.fingerprint)
-            rows.append(
-                {
-                    "project": project,
-                    "space": space,
-                    "fingerprint": one.fingerprint,
-                    "text": one.text,
-                    "guard": one.guard or guards.get(one.fingerprint, "unknown|"),
-                    "vector": one.vector.astype("<f2").tobytes(),
-                    "seq": (last or 0) + len(rows) + 1,
-                }
-            )
+    """Keep texts that the space does not have yet. `guards`: by fingerprint, where a text has none.
+
+    The project's lock is held: nobody else draws numbers.
+    """
+    first = {one.fingerprint: one for one in reversed(embedded)}
+    rows: list[dict[str, Any]] = [
+        {
+            "project": project,
+            "space": space,
+            "in_project": project,
+            "in_space": space,
+            "fingerprint": one.fingerprint,
+            "text": one.text,
+            "guard": one.guard or guards.get(one.fingerprint, "unknown|"),
+            "vector": one.vector.astype("<f2").tobytes(),
+        }
+        for one in embedded
+        if first[one.fingerprint] is one
+    ]
     if rows:
-        connection.execute(insert(embedding), rows)
+        connection.execute(_add, rows)
 
 
 def sum_of(connection: Connection, project: str, space: str) -> Sum | None:

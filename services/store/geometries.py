@@ -61,7 +61,7 @@ def geometry_of(connection: Connection, project: str, space: str) -> Geometry | 
         .limit(1)
     )
     row = connection.execute(newest).first()
-    return None if row is None else _geometry(row)
+    return None if row is None else as_geometry(row)
 
 
 def moves(connection: Connection, project: str, space: str) -> list[GeometryMove]:
@@ -74,7 +74,7 @@ def moves(connection: Connection, project: str, space: str) -> list[GeometryMove
     return [
         GeometryMove(
             space=row.space,
-            geometry=_geometry(row),
+            geometry=as_geometry(row),
             kind=row.kind,
             texts=row.texts,
             by=row.changed_by,
@@ -117,7 +117,8 @@ def _serving(row: Row[Any]) -> Serving:
     )
 
 
-def _geometry(row: Row[Any]) -> Geometry:
+def as_geometry(row: Row[Any]) -> Geometry:
+    """The geometry that a row of the table tells: its number, centre, metric and texts."""
     centre = np.frombuffer(row.centre, "<f4").copy()
     metric = None
     if row.metric is not None:

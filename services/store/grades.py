@@ -1,7 +1,8 @@
 """Grades, one for each event."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -33,48 +34,40 @@ class Grades:
     async def settle(self, grades: Sequence[Graduate]) -> Mapping[str, Grade]:
         """Keep each grade unless the event has one as severe; return by event id the one it has now.
 
-        Raises `Unavailable`.
+        Project by project, each under the lock that a split of its patterns takes too: a grade is of
+        the pattern that its failure has when it is kept. Raises `Unavailable`.
         """
-        if not grades:
-            return {}
         ordered = sorted(grades, key=lambda one: (one.project, one.event_id))
-        rows: list[dict[str, Any]] = [
-            {
-                "project": one.project,
-                "event_id": one.event_id,
-                "pattern_id": one.pattern_id,
-                "severity": one.grade.severity,
-                "weight": one.grade.weight,
-                "components": one.grade.components,
-            }
-            for one in ordered
-        ]
-        events: defaultdict[str, list[str]] = defaultdict(list)
-        for one in ordered:
-            events[one.project].append(one.event_id)
-
-        def settle(connection: Connection) -> dict[str, Grade]:
-            _name_patterns(connection, rows)
-            connection.execute(_add_or_raise, rows)
-            return {
-                row.event_id: Grade(
-                    severity=row.severity, weight=row.weight, components=row.components
-                )
-                for project, event_ids in events.items()
-                for row in connection.execute(_grades_of(project, event_ids))
-            }
-
-        return await self._database.write(settle)
+        settled: dict[str, Grade] = {}
+        for project, of_project in groupby(ordered, key=lambda one: one.project):
+            told = list(of_project)
+            settled |= await self._database.write(
+                partial(_settle, project=project, grades=told), "promote", project=project
+            )
+        return settled
 
 
-def _name_patterns(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Patterns as they are called since the last merge or split, which may be after the message."""
-    told: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for row in rows:
-        told[row["project"]][row["event_id"]] = row["pattern_id"]
-    now = {project: patterns_now(connection, project, asked) for project, asked in told.items()}
-    for row in rows:
-        row["pattern_id"] = now[row["project"]][row["event_id"]]
+def _settle(
+    connection: Connection, *, project: str, grades: Sequence[Graduate]
+) -> dict[str, Grade]:
+    now = patterns_now(connection, project, {one.event_id: one.pattern_id for one in grades})
+    rows: list[dict[str, Any]] = [
+        {
+            "project": project,
+            "event_id": one.event_id,
+            "pattern_id": now[one.event_id],
+            "severity": one.grade.severity,
+            "weight": one.grade.weight,
+            "components": one.grade.components,
+        }
+        for one in grades
+    ]
+    connection.execute(_add_or_raise, rows)
+    kept = connection.execute(_grades_of(project, [one.event_id for one in grades]))
+    return {
+        row.event_id: Grade(severity=row.severity, weight=row.weight, components=row.components)
+        for row in kept
+    }
 
 
 def _grades_of(project: str, event_ids: Sequence[str]) -> Select[Any]:

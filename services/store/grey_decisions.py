@@ -12,10 +12,13 @@ from services.store.change_labels import add_review, undone_splits
 from services.store.database import Database
 from services.store.labels import label_row, label_there, put_label
 from services.store.pattern_tables import embedding, occurrence, pattern
+from services.store.pattern_tables import pattern_medoid as medoid
 from services.store.reader import starts_with
+from services.store.rewritten import alike, written_now
 
 _root = pattern.alias("root")
 _first = occurrence.alias("first")
+_medoid_text = embedding.alias("medoid_text")
 
 
 class GreyDecisions:
@@ -41,10 +44,9 @@ class GreyDecisions:
         query = _query().where(*wanted).order_by(*order)
         if not untouched:
             return await self._rows(query.limit(limit))
-        rows = await self._database.read(
+        return await self._database.read(
             lambda connection: _untouched(connection, query, project, limit)
         )
-        return [_decision(row) for row in rows]
 
     async def find(self, event_id: str, project: str | None = None) -> Sequence[GreyDecision]:
         """Doubtful decisions whose event id starts with this. Raises `Unavailable`."""
@@ -70,7 +72,9 @@ class GreyDecisions:
                 update(occurrence)
                 .where(
                     occurrence.c.project == decision.project,
-                    occurrence.c.fingerprint == decision.fingerprint,
+                    occurrence.c.fingerprint.in_(
+                        alike(connection, decision.project, [decision.fingerprint])
+                    ),
                     occurrence.c.grey,
                     occurrence.c.grey_decided.is_(None),
                 )
@@ -83,8 +87,9 @@ class GreyDecisions:
         return await self._database.write(work, "dedup", project=decision.project)
 
     async def _rows(self, query: Select[Any]) -> list[GreyDecision]:
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_decision(row) for row in rows]
+        return await self._database.read(
+            lambda connection: _decisions(connection, connection.execute(query).all())
+        )
 
 
 def _query() -> Select[Any]:
@@ -100,6 +105,16 @@ def _query() -> Select[Any]:
     representative = and_(
         _first.c.project == _root.c.project, _first.c.event_id == _root.c.event_id
     )
+    its_medoid = and_(
+        medoid.c.project == _root.c.project,
+        medoid.c.pattern_id == _root.c.pattern_id,
+        medoid.c.fingerprint != occurrence.c.fingerprint,  # it is compared with another one
+    )
+    medoid_text = and_(
+        _medoid_text.c.project == medoid.c.project,
+        _medoid_text.c.space == medoid.c.space,
+        _medoid_text.c.fingerprint == medoid.c.fingerprint,
+    )
     return (
         select(
             occurrence.c.project,
@@ -107,29 +122,33 @@ def _query() -> Select[Any]:
             occurrence.c.trace_id,
             _root.c.pattern_id,
             occurrence.c.fingerprint,
-            _first.c.fingerprint.label("pattern_fingerprint"),
+            func.coalesce(medoid.c.fingerprint, _first.c.fingerprint).label("pattern_fingerprint"),
             occurrence.c.distance,
             occurrence.c.failed_at,
             func.coalesce(embedding.c.text, "").label("text"),
-            _root.c.text.label("pattern_text"),
+            func.coalesce(_medoid_text.c.text, _root.c.text).label("pattern_text"),
+            _root.c.name.label("pattern_name"),
             occurrence.c.grey_decided.label("decided"),
         )
         .join(pattern, of_pattern)
         .join(_root, its_root)
         .outerjoin(embedding, its_text)
         .outerjoin(_first, representative)
+        .outerjoin(medoid, its_medoid)
+        .outerjoin(_medoid_text, medoid_text)
     )
 
 
 def _untouched(
     connection: Connection, query: Select[Any], project: str | None, limit: int
-) -> list[Row[Any]]:
-    """The first rows about texts of which no split was undone."""
+) -> list[GreyDecision]:
+    """The first ones about texts of which no split was undone."""
     undone = undone_splits(connection, project)
     asked = limit
     while True:
         rows = connection.execute(query.limit(asked)).all()
-        left = [row for row in rows if (row.project, row.fingerprint) not in undone]
+        every = _decisions(connection, rows)
+        left = [one for one in every if (one.project, one.fingerprint) not in undone]
         if len(left) >= limit or len(rows) < asked:
             return left[:limit]
         asked *= 2
@@ -139,5 +158,26 @@ def _of(project: str | None) -> ColumnElement[bool]:
     return true() if project is None else occurrence.c.project == project
 
 
-def _decision(row: Row[Any]) -> GreyDecision:
-    return GreyDecision(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+def _decisions(connection: Connection, rows: Sequence[Row[Any]]) -> list[GreyDecision]:
+    """With fingerprints as texts are written now, by which their pairs are labelled."""
+    named: dict[str, set[str]] = {}
+    for row in rows:
+        names = {row.fingerprint, row.pattern_fingerprint} - {None}
+        named.setdefault(row.project, set()).update(names)
+    now = {
+        (project, old): new
+        for project, names in named.items()
+        for old, new in written_now(connection, project, sorted(names)).items()
+    }
+    return [
+        GreyDecision(
+            **{
+                **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
+                **{
+                    column: now.get((row.project, row._mapping[column]), row._mapping[column])  # noqa: SLF001
+                    for column in ("fingerprint", "pattern_fingerprint")
+                },
+            }
+        )
+        for row in rows
+    ]

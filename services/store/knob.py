@@ -6,22 +6,24 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, and_, case, func, select
+from sqlalchemy import BigInteger, Connection, Row, Select, and_, case, cast, func, select
 
-from dedup.geometry import Geometry, is_young
+from dedup.by_hand import ByHand
 from dedup.history import History, Move
-from services.knob import REASSIGNED, Recorded, SeenPatterns
+from services.knob import Recorded, SeenPatterns
+from services.store.by_hand import said_of
 from services.store.database import Database
+from services.store.geometries import as_geometry
 from services.store.mode_tables import mode, pattern_mode
 from services.store.pattern_tables import (
     embedding,
     geometry,
     occurrence,
     pattern,
-    pattern_change,
     pattern_fingerprint,
     serving_space,
 )
+from services.store.rewritten import Now, as_now, text_now
 
 _MANY = 500  # values of one IN: SQLite takes 32,766 variables, PostgreSQL plans best with fewer
 
@@ -55,24 +57,41 @@ class Knob:
         rows = await self._of_many(wanted, embedding.c.fingerprint, fingerprints)
         return {row.fingerprint: row.text for row in rows}
 
+    async def called(self, project: str, pattern_ids: Sequence[str]) -> Mapping[str, str]:
+        """The names of these patterns, as far as they have one. Raises `Unavailable`."""
+        named = select(pattern.c.pattern_id, pattern.c.name).where(
+            pattern.c.project == project, pattern.c.name.is_not(None)
+        )
+        rows = await self._of_many(named, pattern.c.pattern_id, pattern_ids)
+        return {row.pattern_id: row.name for row in rows}
+
     async def arrivals(self, project: str) -> Sequence[str]:
         """The fingerprint of every failure, in order. Raises `Unavailable`."""
-        every = (
-            select(occurrence.c.fingerprint)
-            .where(occurrence.c.project == project)
-            .order_by(occurrence.c.seq)
-        )
-        return await self._database.read(
-            lambda connection: list(connection.execute(every).scalars())
-        )
+
+        def arrived(connection: Connection) -> list[str]:
+            now = _now(connection, project)
+            every = (
+                select(now.fingerprint)
+                .select_from(occurrence.outerjoin(now.table, now.on))
+                .where(occurrence.c.project == project)
+                .order_by(occurrence.c.seq)
+            )
+            return list(connection.execute(every).scalars())
+
+        return await self._database.read(arrived)
 
     async def events(self, project: str, pattern_ids: Sequence[str]) -> Mapping[str, str]:
         """One event id for each fingerprint of these patterns. Raises `Unavailable`."""
+        now = await self._database.read(lambda connection: _now(connection, project))
         one = (
-            select(occurrence.c.fingerprint, func.min(occurrence.c.event_id).label("event_id"))
+            select(
+                now.fingerprint.label("fingerprint"),
+                func.min(occurrence.c.event_id).label("event_id"),
+            )
+            .select_from(occurrence.outerjoin(now.table, now.on))
             .where(occurrence.c.project == project)
             .join(pattern, _its_pattern(occurrence))
-            .group_by(occurrence.c.fingerprint)
+            .group_by(now.fingerprint)
         )
         rows = await self._of_many(one, pattern.c.root, pattern_ids)
         return {row.fingerprint: row.event_id for row in rows}
@@ -121,6 +140,10 @@ def _space(connection: Connection, project: str) -> str | None:
     return connection.execute(latest).scalar()
 
 
+def _now(connection: Connection, project: str) -> Now:
+    return as_now(project, occurrence.c.fingerprint, text_now(connection, project))
+
+
 def _in_space(project: str, space: str | None) -> Any:
     return and_(embedding.c.project == project, embedding.c.space == space)
 
@@ -134,28 +157,32 @@ def _recorded(connection: Connection, project: str, since: datetime | None) -> R
     if space is None:
         return None
     moves = _moves(connection, project, space)
-    rows = connection.execute(_texts(project, space, since)).all()
+    rows = connection.execute(_texts(_now(connection, project), project, space, since)).all()
     with_vector = [row for row in rows if row.vector is not None]
-    by_hand = _by_hand(connection, project)
+    said = said_of(connection, project, with_vector)
+    history = _history(with_vector, moves, said)
     return Recorded(
         project=project,
         space=space,
-        history=_history(with_vector, moves, by_hand),
+        history=history,
         without_vector=len(rows) - len(with_vector),
         failures_without_vector=sum(row.occurrences for row in rows if row.vector is None),
-        by_hand=len(by_hand & {row.root for row in with_vector}),
+        by_hand=0 if said is None else len(np.unique(history.patterns[said.concerned])),
     )
 
 
-def _texts(project: str, space: str, since: datetime | None) -> Select[Any]:
-    """Every text that was decided about, in order, with its vector where the space has one."""
+def _texts(now: Now, project: str, space: str, since: datetime | None) -> Select[Any]:
+    """Every text that was decided about, in order, with its vector where the space has one.
+
+    As it is written now: what failed before the project's text policy changed is told by its text today.
+    """
     asked: Any = func.count()
     first_asked: Any = func.min(occurrence.c.seq)
     if since is not None:
         recent = occurrence.c.failed_at >= since
         asked = func.count().filter(recent)
         first_asked = func.min(case((recent, occurrence.c.seq)))
-    counted = (
+    by_text = (
         select(
             occurrence.c.fingerprint,
             func.min(occurrence.c.seq).label("first"),
@@ -165,6 +192,20 @@ def _texts(project: str, space: str, since: datetime | None) -> Select[Any]:
         )
         .where(occurrence.c.project == project)
         .group_by(occurrence.c.fingerprint)
+        .subquery()
+    )
+    # texts, not occurrences, are looked up: there are fewer of them
+    now = as_now(project, by_text.c.fingerprint, now.text)
+    counted = (
+        select(
+            now.fingerprint.label("fingerprint"),
+            func.min(by_text.c.first).label("first"),
+            func.min(by_text.c.first_asked).label("first_asked"),
+            cast(func.sum(by_text.c.occurrences), BigInteger).label("occurrences"),
+            cast(func.sum(by_text.c.asked), BigInteger).label("asked"),
+        )
+        .select_from(by_text.outerjoin(now.table, now.on))
+        .group_by(now.fingerprint)
         .subquery()
     )
     of_text = and_(
@@ -182,6 +223,7 @@ def _texts(project: str, space: str, since: datetime | None) -> Select[Any]:
             pattern.c.root,
             embedding.c.guard,
             embedding.c.vector,
+            counted.c.first,
         )
         .select_from(counted)
         .join(pattern_fingerprint, of_text)
@@ -197,49 +239,17 @@ def _moves(connection: Connection, project: str, space: str) -> list[Move]:
         .where(geometry.c.project == project, geometry.c.space == space)
         .order_by(geometry.c.number)
     )
-    moves = []
-    for row in rows:
-        centre = np.frombuffer(row.centre, "<f4")
-        metric = None
-        if row.metric is not None:
-            metric = np.frombuffer(row.metric, "<f4").reshape(len(centre), len(centre))
-        young = is_young(row.texts)
-        moves.append(Move(row.texts, Geometry(row.number, centre, metric, young)))
-    return moves
+    return [Move(row.texts, as_geometry(row)) for row in rows]
 
 
-def _by_hand(connection: Connection, project: str) -> set[str]:
-    """Patterns that stand as a person made them, as they are called now."""
-    changes = select(pattern_change.c.kind, pattern_change.c.detail).where(
-        pattern_change.c.project == project,
-        pattern_change.c.kind.in_(("merge", "split")),
-        pattern_change.c.undone_by.is_(None),
-        ~pattern_change.c.reason.startswith(REASSIGNED, autoescape=True),
-    )
-    touched = {
-        str(detail[end])
-        for kind, detail in connection.execute(changes)
-        for end in (("into",) if kind == "merge" else ("from", "to"))
-        if end in detail
-    }
-    if not touched:
-        return set()
-    roots = select(pattern.c.pattern_id, pattern.c.root).where(
-        pattern.c.project == project, pattern.c.root != pattern.c.pattern_id
-    )
-    root_of = {row.pattern_id: row.root for row in connection.execute(roots)}
-    return {root_of.get(pattern_id, pattern_id) for pattern_id in touched}
-
-
-def _history(rows: Sequence[Row[Any]], moves: Sequence[Move], by_hand: set[str]) -> History:
+def _history(rows: Sequence[Row[Any]], moves: Sequence[Move], said: ByHand | None) -> History:
     # by columns: asking a hundred thousand rows for each value by name takes as long as reading them
-    columns = list(zip(*rows, strict=True)) or [()] * 8
-    fingerprints, occurrences, asked, before, decided, roots, guards, halves = columns
+    columns = list(zip(*rows, strict=True)) or [()] * 9
+    fingerprints, occurrences, asked, before, decided, roots, guards, halves, _ = columns
     codes: dict[str, int] = {}
     for name in (*roots, *decided):
         codes.setdefault(name, len(codes))
     dimension = len(halves[0]) // 2 if halves else 1
-    hand = np.array([root in by_hand for root in roots], dtype=bool)
     return History(
         fingerprints=fingerprints,
         guards=guards,
@@ -248,9 +258,10 @@ def _history(rows: Sequence[Row[Any]], moves: Sequence[Move], by_hand: set[str])
         names=list(codes),
         occurrences=np.array(occurrences, dtype=np.int64),
         asked=np.array(asked, dtype=np.int64),
-        fixed=np.array(before, dtype=bool) | hand,
+        fixed=np.array(before, dtype=bool),
         vectors=np.frombuffer(b"".join(halves), "<f2").astype(np.float32).reshape(-1, dimension),
         moves=moves,
+        by_hand=said,
     )
 
 

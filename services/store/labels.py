@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from dedup.labels import in_order
 from services.labelling import Calibrated, PairLabel
 from services.pattern_store import GeometryMove
 from services.store.database import Database
 from services.store.geometries import geometry_of, move, serving
 from services.store.pattern_tables import embedding, pair_label
+from services.store.rewritten import written_now
 from services.store.tables import policy_change
 from services.store.upsert import merging
 
@@ -30,11 +33,19 @@ class Labels:
         self._database = database
 
     async def every(self, project: str) -> Sequence[PairLabel]:
-        """All answers of a project, the earliest first. Raises `Unavailable`."""
+        """All answers of a project, the earliest first, about texts as they are written now.
+
+        Of answers about texts that have become the same pair the latest; none about one text. Raises
+        `Unavailable`.
+        """
         order = pair_label.c.labelled_at, pair_label.c.first, pair_label.c.second
         query = select(pair_label).where(pair_label.c.project == project).order_by(*order)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return [_label(row) for row in rows]
+
+        def read(connection: Connection) -> list[PairLabel]:
+            labels = [_label(row) for row in connection.execute(query)]
+            return _as_written_now(connection, project, labels)
+
+        return await self._database.read(read)
 
     async def keep(self, label: PairLabel) -> PairLabel | None:
         """Keep an answer in the place of an earlier one. Raises `Unavailable`."""
@@ -53,6 +64,22 @@ class Labels:
             return True
 
         return await self._database.write(work, "dedup", project=label.project)
+
+
+def _as_written_now(
+    connection: Connection, project: str, labels: Sequence[PairLabel]
+) -> list[PairLabel]:
+    named = sorted({name for one in labels for name in (one.first, one.second)})
+    now = written_now(connection, project, named)
+    if not now:
+        return list(labels)
+    latest: dict[tuple[str, str], PairLabel] = {}
+    for one in labels:
+        first, second = in_order(now.get(one.first, one.first), now.get(one.second, one.second))
+        if first != second:
+            latest.pop((first, second), None)
+            latest[first, second] = msgspec.structs.replace(one, first=first, second=second)
+    return list(latest.values())
 
 
 def put_label(connection: Connection, label: PairLabel) -> PairLabel | None:

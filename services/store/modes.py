@@ -17,6 +17,7 @@ from services.mode_store import (
     Told,
 )
 from services.store.database import Database
+from services.store.medoids import shown_text
 from services.store.mode_tables import merge_proposal, mode, mode_refit, pattern_mode
 from services.store.pattern_tables import pattern
 from services.store.upsert import absorbing, merging
@@ -93,7 +94,8 @@ class Modes:
         """Texts and counts of these patterns. Raises `Unavailable`."""
         found: dict[str, Told] = {}
         for start in range(0, len(pattern_ids), _MANY):
-            asked = select(pattern.c.pattern_id, pattern.c.text, pattern.c.occurrences).where(
+            text = shown_text(pattern).label("text")
+            asked = select(pattern.c.pattern_id, text, pattern.c.occurrences).where(
                 pattern.c.project == project,
                 pattern.c.pattern_id.in_(pattern_ids[start : start + _MANY]),
             )
@@ -139,7 +141,12 @@ class Modes:
     async def members(self, project: str, mode_id: str, *, limit: int) -> Sequence[ModeMember]:
         """A mode's patterns, the ones farthest inside first. Raises `Unavailable`."""
         asked = (
-            select(pattern_mode, pattern.c.text, pattern.c.occurrences)
+            select(
+                pattern_mode,
+                shown_text(pattern).label("text"),
+                pattern.c.name,
+                pattern.c.occurrences,
+            )
             .join(
                 pattern,
                 (pattern.c.project == pattern_mode.c.project)
@@ -164,6 +171,7 @@ class Modes:
                 membership=row.membership,
                 outlier=row.outlier,
                 text=row.text,
+                name=row.name,
             )
             for row in await self._database.read(_all(asked))
         ]

@@ -10,11 +10,13 @@ from services.store.embeddings import Embeddings
 from services.store.engines import open_database
 from services.store.grades import Grades
 from services.store.grey_decisions import GreyDecisions
+from services.store.held import HeldRecords
 from services.store.idempotency import IdempotencyKeys
 from services.store.judgements import Judgements
 from services.store.keys import ApiKeys
 from services.store.knob import Knob
 from services.store.labels import Calibrations, Labels
+from services.store.medoids import Medoids
 from services.store.modes import Modes
 from services.store.pattern_changes import PatternChanges
 from services.store.patterns import Patterns
@@ -44,10 +46,12 @@ class Store:
         self.grey = GreyDecisions(self._database)
         self.calibrations = Calibrations(self._database)
         self.modes = Modes(self._database)
+        self.medoids = Medoids(self._database)
         self.grades = Grades(self._database)
         self.cases = Cases(self._database)
         self.policies = PolicyVersions(self._database)
         self.attempts = StageAttempts(self._database)
+        self.held = HeldRecords(self._database)
         self.replays = Replays(self._database)
         self.reader = StoreReader(self._database)
         self.judgements = Judgements(self._database)

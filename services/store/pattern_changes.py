@@ -1,4 +1,4 @@
-"""Merging and splitting patterns, undoing that, and who did it."""
+"""Merging, splitting and naming patterns, undoing that, and who did it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,6 +10,7 @@ from services.store import change_rows
 from services.store.change_rows import Signed
 from services.store.database import Database
 from services.store.pattern_merge import merge, unmerge
+from services.store.pattern_name import name, unname
 from services.store.pattern_split import split, unsplit
 
 
@@ -54,6 +55,24 @@ class PatternChanges:
             project=project,
         )
 
+    async def name(
+        self,
+        project: str,
+        pattern_id: str,
+        called: str | None,
+        *,
+        by: str,
+        reason: str,
+        at: datetime,
+    ) -> PatternChange:
+        """Give a pattern a name, or take it away. Raises `NotPossible`, `Unavailable`."""
+        signed = Signed(by, reason, at)
+        return await self._database.write(
+            lambda connection: name(connection, project, pattern_id, called, signed),
+            "dedup",
+            project=project,
+        )
+
     async def undo(
         self, project: str, change_id: str, *, by: str, reason: str, at: datetime
     ) -> PatternChange:
@@ -76,10 +95,12 @@ class PatternChanges:
 def _undo(connection: Connection, project: str, change_id: str, signed: Signed) -> PatternChange:
     change, before = change_rows.to_undo(connection, project, change_id)
     number = change_rows.next_change(connection, project)
-    back = unmerge if change.kind == "merge" else unsplit
-    patterns = back(connection, project, change, before, number[1])
+    patterns = _BACK[change.kind](connection, project, change, before, number[1])
     change_rows.mark_undone(connection, project, change_id, number[1])
     detail = {"of": change_id, "kind": change.kind, "patterns": patterns}
     return change_rows.add_change(
         connection, project, number, "undo", signed, detail, change_rows.Before()
     )
+
+
+_BACK = {"merge": unmerge, "split": unsplit, "name": unname}

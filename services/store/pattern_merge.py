@@ -8,16 +8,23 @@ back to it.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select
 
 from services.pattern_changes import NotPossible, PatternChange
-from services.store import change_rows
-from services.store.change_cases import follow, members_of, put_case, settle_cases
+from services.store import change_rows, medoids
+from services.store.change_cases import put_case, settle_cases
 from services.store.change_centroids import merge_centroids, undo_centroids
 from services.store.change_labels import label_pairs, representatives, unlabel_pairs
 from services.store.change_rows import Before, Signed
-from services.store.changed_patterns import move_occurrences, put, recount, root_rows
-from services.store.pattern_tables import pattern, pattern_fingerprint
+from services.store.changed_patterns import (
+    move_occurrences,
+    of_pattern,
+    put,
+    recount,
+    root_rows,
+)
+from services.store.parts import is_part, members_of, merge_roots, put_roots
+from services.store.pattern_tables import occurrence, pattern_fingerprint
 from services.store.tables import eval_case
 
 
@@ -27,30 +34,28 @@ def merge(
     """Make patterns one. Raises `NotPossible`."""
     target, *others = _mergeable(connection, project, into, merged)
     root, gone = target.pattern_id, [row.pattern_id for row in others]
-    members = members_of(connection, project, [root, *gone])
+    members = members_of(connection, project, gone)
     number = change_rows.next_change(connection, project)
-    before = Before(members={one: members[one] for one in gone})
-    counting = _counting_case(connection, project, members[root])
-    theirs = [part for one in gone for part in members[one]]
-    connection.execute(
-        update(pattern)
-        .where(pattern.c.project == project, pattern.c.pattern_id.in_(theirs))
-        .values(root=root)
+    until = connection.scalar(
+        select(func.max(occurrence.c.seq)).where(occurrence.c.project == project)
     )
-    label = target.label or next((row.label for row in others if row.label), None)
-    before.label = label != target.label
+    before = Before(members=members, until=until)
+    counting = _counting_case(connection, project, root)
+    merge_roots(connection, project, gone, root)
+    name = target.name or next((row.name for row in others if row.name), None)
+    before.name = name != target.name
     every = [target, *others]
     values = {
         "occurrences": sum(row.occurrences for row in every),
         "first_failed_at": min(row.first_failed_at for row in every),
         "last_failed_at": max(row.last_failed_at for row in every),
-        "label": label,
+        "name": name,
     }
     put(connection, project, root, values)
+    texts = representatives(connection, project, [root, *gone])  # as whoever merges them sees them
     merge_centroids(connection, project, number[1], root, gone)
-    parts = {root: [*members[root], *theirs]}
-    before.cases = settle_cases(connection, project, parts, number[1], counting)
-    texts = representatives(connection, project, [root, *gone])
+    medoids.follow(connection, project, [root], gone)
+    before.cases = settle_cases(connection, project, [root], number[1], counting)
     pairs = [(texts[root], texts[one]) for one in gone if {root, one} <= texts.keys()]
     before.labels = label_pairs(connection, project, pairs, "same", "merge", signed)
     counts = {row.pattern_id: row.occurrences for row in every}
@@ -63,21 +68,15 @@ def unmerge(
 ) -> list[str]:
     """Take a merge back. Returns the patterns that are there again or have changed."""
     root: str = change.detail["into"]
-    for merged, parts in before.members.items():
-        connection.execute(
-            update(pattern)
-            .where(pattern.c.project == project, pattern.c.pattern_id.in_(parts))
-            .values(root=merged)
-        )
+    put_roots(connection, project, before.members)
     concerned = [root, *before.members]
-    members = members_of(connection, project, concerned)
-    theirs = [one for parts in before.members.values() for one in parts]
-    follow(connection, project, _give_back(connection, project, members[root], theirs))
-    recount(connection, project, members)
-    if before.label:
-        put(connection, project, root, {"label": None})
-    undo_centroids(connection, project, change.change_id, members, root)
-    _uncase(connection, project, before, members, undo_id)
+    move_occurrences(connection, project, _of_others(project, root))
+    recount(connection, project, concerned)
+    if before.name:
+        put(connection, project, root, {"name": None})
+    undo_centroids(connection, project, change.change_id, concerned, root)
+    medoids.follow(connection, project, concerned)
+    _uncase(connection, project, before, concerned, undo_id)
     unlabel_pairs(connection, project, before.labels, "merge", change)
     return concerned
 
@@ -100,36 +99,33 @@ def _mergeable(
     return [target, *others]
 
 
-def _counting_case(connection: Connection, project: str, parts: Sequence[str]) -> list[str]:
+def _counting_case(connection: Connection, project: str, root: str) -> list[str]:
     asked = select(eval_case.c.case_id).where(
         eval_case.c.project == project,
-        eval_case.c.pattern_id.in_(parts),
+        is_part(eval_case.c.pattern_id, project, root),
         eval_case.c.superseded_by.is_(None),
     )
     return list(connection.scalars(asked))
 
 
-def _give_back(
-    connection: Connection, project: str, parts: Sequence[str], theirs: Sequence[str]
-) -> list[str]:
-    """What was counted to the root since, and has a text that a merged pattern had first."""
-    rows = connection.execute(
-        select(pattern_fingerprint.c.fingerprint, pattern_fingerprint.c.pattern_id).where(
-            pattern_fingerprint.c.project == project, pattern_fingerprint.c.pattern_id.in_(theirs)
-        )
+def _of_others(project: str, root: str) -> ColumnElement[bool]:
+    """What was counted to a pattern since, and has a text that a merged pattern had first."""
+    own = exists().where(
+        pattern_fingerprint.c.project == occurrence.c.project,
+        pattern_fingerprint.c.fingerprint == occurrence.c.fingerprint,
+        is_part(pattern_fingerprint.c.pattern_id, project, root),
     )
-    moved = {row.fingerprint: row.pattern_id for row in rows}
-    return move_occurrences(connection, project, parts, moved)
+    return and_(of_pattern(project, root), ~own)
 
 
 def _uncase(
     connection: Connection,
     project: str,
     before: Before,
-    members: dict[str, list[str]],
+    roots: Sequence[str],
     undo_id: str,
 ) -> None:
     for case_id, (pattern_id, superseded) in before.cases.items():
         put_case(connection, project, case_id, pattern_id, superseded)
     counting = [one for one, (_, superseded) in before.cases.items() if superseded is None]
-    settle_cases(connection, project, members, undo_id, counting)
+    settle_cases(connection, project, roots, undo_id, counting)

@@ -1,6 +1,7 @@
 """Patterns, fingerprints and occurrences as rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, insert, select, update
@@ -8,7 +9,9 @@ from sqlalchemy import Connection, and_, bindparam, case, insert, select, update
 from capture.events import Fault
 from dedup.assign import Decided, KnownFingerprint
 from dedup.events import Assignment
+from services.store.parts import in_steps
 from services.store.pattern_tables import occurrence, pattern, pattern_fingerprint
+from services.store.shapes import padded
 from services.store.upsert import absorbing
 
 _add_fingerprint = absorbing(pattern_fingerprint)
@@ -98,7 +101,7 @@ def decisions(
     connection: Connection, project: str, event_ids: Sequence[str]
 ) -> dict[str, Assignment]:
     """Decisions by event id; patterns as they are called now."""
-    rows = connection.execute(_decisions, {"in_project": project, "asked": list(event_ids)})
+    rows = connection.execute(_decisions, {"in_project": project, "asked": padded(event_ids)})
     return {
         row.event_id: Assignment(
             pattern_id=row.root,
@@ -117,7 +120,7 @@ def fingerprints(
     connection: Connection, project: str, asked: Sequence[str]
 ) -> dict[str, KnownFingerprint]:
     """Patterns by fingerprint, as they are called now."""
-    rows = connection.execute(_fingerprints, {"in_project": project, "asked": list(asked)})
+    rows = connection.execute(_fingerprints, {"in_project": project, "asked": padded(asked)})
     return {row.fingerprint: KnownFingerprint(row.root, row.distance) for row in rows}
 
 
@@ -126,8 +129,11 @@ def roots(connection: Connection, project: str, pattern_ids: Iterable[str]) -> d
     asked = sorted(set(pattern_ids))
     if not asked:
         return {}
-    rows = connection.execute(_merged, {"in_project": project, "asked": asked})
-    return {row.pattern_id: row.root for row in rows}
+    return {
+        row.pattern_id: row.root
+        for some in in_steps(asked)
+        for row in connection.execute(_merged, {"in_project": project, "asked": padded(some)})
+    }
 
 
 def patterns_now(connection: Connection, project: str, told: Mapping[str, str]) -> dict[str, str]:
@@ -142,22 +148,26 @@ def patterns_now(connection: Connection, project: str, told: Mapping[str, str]) 
 
 
 def undecided(
-    connection: Connection, project: str, decided: Iterable[Decided]
+    connection: Connection,
+    project: str,
+    decided: Iterable[Decided],
+    open_: AbstractSet[str] = frozenset(),
 ) -> Sequence[Decided]:
-    """Each event once, without those that were decided before."""
-    asked: dict[str, Decided] = {}
+    """Each event once, without those that were decided before. `open_` is known not to be."""
+    first: dict[str, Decided] = {}
     for one in decided:
-        asked.setdefault(one.candidate.event_id, one)
+        first.setdefault(one.candidate.event_id, one)
+    asked = [event_id for event_id in first if event_id not in open_]
     if not asked:
-        return []
+        return list(first.values())
     known = connection.scalars(
         select(occurrence.c.event_id).where(
-            occurrence.c.project == project, occurrence.c.event_id.in_(list(asked))
+            occurrence.c.project == project, occurrence.c.event_id.in_(padded(asked))
         )
     )
     for event_id in known:
-        del asked[event_id]
-    return list(asked.values())
+        del first[event_id]
+    return list(first.values())
 
 
 def add_patterns(connection: Connection, project: str, decided: Iterable[Decided]) -> None:

@@ -1,20 +1,24 @@
 """Occurrences that become a pattern of their own, and go back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Update, bindparam, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from capture.ids import derive_id
-from services.pattern_changes import NotPossible, NotThere, PatternChange
-from services.store import change_rows
-from services.store.change_cases import (
-    follow,
-    members_of,
-    move_cases,
-    put_case,
-    settle_cases,
-)
+from services.pattern_changes import EVENTS_TOLD, NotPossible, NotThere, PatternChange
+from services.store import change_rows, medoids
+from services.store.change_cases import move_cases, put_case, settle_cases
 from services.store.change_centroids import split_centroids, undo_centroids
 from services.store.change_labels import (
     decided_different,
@@ -26,14 +30,17 @@ from services.store.change_labels import (
 from services.store.change_rows import Before, Signed
 from services.store.changed_patterns import (
     check_names,
-    events_of,
+    first_events,
     move_occurrences,
+    of_pattern,
     put,
     recount,
     representative,
     root_rows,
 )
+from services.store.parts import rows_of
 from services.store.pattern_tables import occurrence, pattern, pattern_fingerprint
+from services.store.rewritten import alike_in, written_now
 
 _MOST_NAMED = 10_000  # names that one statement takes on both databases, with room
 _NO_TEXT = "(The text of this failure was not kept. It is in trace {trace}.)"
@@ -45,30 +52,32 @@ def split(
     """Give occurrences a pattern of their own, with all of the same fingerprint. Raises `NotPossible`."""
     (source,) = root_rows(connection, project, [pattern_id])
     root = source.pattern_id
-    parts = members_of(connection, project, [root])[root]
-    fingerprints = _named(connection, project, root, parts, event_ids)
-    moved = _moved(connection, project, parts, fingerprints)
+    named = _named(connection, project, root, event_ids)
+    fingerprints = alike_in(connection, project, root, named)
     number = change_rows.next_change(connection, project)
     made = derive_id("pattern", project, "split", number[1])[:16]
+    until = connection.scalar(
+        select(func.max(occurrence.c.seq)).where(occurrence.c.project == project)
+    )
     before = Before(
-        events={one: where for one, where in moved.items() if where != root},
         fingerprints=_stored(connection, project, fingerprints, root),
         decided=decided_different(connection, project, fingerprints),
+        until=until,
     )
-    _make(connection, project, made, source, _first(connection, project, moved))
-    events = move_occurrences(connection, project, parts, dict.fromkeys(fingerprints, made))
-    _put(connection, _put_fingerprint, project, dict.fromkeys(fingerprints, made))
-    follow(connection, project, events)
-    put(connection, project, made, representative(connection, project, [made], _NO_TEXT))
-    if source.event_id in moved:
+    _make(connection, project, made, source, event_ids[0])
+    _put(connection, project, dict.fromkeys(fingerprints, made))
+    move_occurrences(connection, project, _with_text_of(project, root, made))
+    _refuse_all(connection, project, root)
+    put(connection, project, made, representative(connection, project, made, _NO_TEXT))
+    if _pattern_of(connection, project, source.event_id) == made:
         columns = "event_id", "trace_id", "space", "text"
         before.representative = {name: getattr(source, name) for name in columns}
-        put(connection, project, root, representative(connection, project, parts, _NO_TEXT))
-    members = {root: parts, made: [made]}
-    recount(connection, project, members)
-    split_centroids(connection, project, number[1], parts, made)
-    before.cases = move_cases(connection, project, events, made)
-    settled = settle_cases(connection, project, members, number[1])
+        put(connection, project, root, representative(connection, project, root, _NO_TEXT))
+    counts = recount(connection, project, [root, made])
+    split_centroids(connection, project, number[1], root, made)
+    medoids.follow(connection, project, [root, made])
+    before.cases = move_cases(connection, project, made)
+    settled = settle_cases(connection, project, [root, made], number[1])
     before.cases = settled | before.cases  # a case that moved and was settled: as it was at first
     kept = representatives(connection, project, [root])
     pairs = [(kept[root], one) for one in fingerprints if root in kept]
@@ -76,8 +85,8 @@ def split(
     detail = {
         "from": root,
         "to": made,
-        "count": len(events),
-        "events": events,
+        "count": counts[made],
+        "events": first_events(connection, project, made, EVENTS_TOLD),
         "fingerprints": fingerprints,
     }
     return change_rows.add_change(connection, project, number, "split", signed, detail, before)
@@ -88,22 +97,16 @@ def unsplit(
 ) -> list[str]:
     """Take a split back. The pattern it made redirects to the one it came from."""
     root, made = change.detail["from"], change.detail["to"]
-    events = events_of(connection, project, [made])
     theirs = connection.scalars(
         select(pattern_fingerprint.c.fingerprint).where(
             pattern_fingerprint.c.project == project, pattern_fingerprint.c.pattern_id == made
         )
     )
-    back = {one: before.fingerprints.get(one, root) for one in theirs}
-    _put(connection, _put_fingerprint, project, back)
+    stored = _stored_before(connection, project, before)
     reopen(connection, project, made, before.decided)
-    connection.execute(
-        update(occurrence)
-        .where(occurrence.c.project == project, occurrence.c.pattern_id == made)
-        .values(pattern_id=root)
-    )
-    _put(connection, _put_event, project, before.events)
-    follow(connection, project, events)
+    _put(connection, project, {one: stored.get(one, root) for one in theirs})
+    of_made = (occurrence.c.project == project) & (occurrence.c.pattern_id == made)
+    move_occurrences(connection, project, of_made)
     put(connection, project, made, {"root": root})
     if before.representative is not None:
         fault = select(occurrence.c.fault).where(
@@ -112,35 +115,29 @@ def unsplit(
         )
         now = {"fault": connection.scalar(fault)}  # it may have been learnt anew since
         put(connection, project, root, before.representative | now)
-    members = members_of(connection, project, [root])
-    recount(connection, project, members)
-    undo_centroids(connection, project, change.change_id, members, root)
+    recount(connection, project, [root])
+    undo_centroids(connection, project, change.change_id, [root], root)
+    medoids.follow(connection, project, [root], [made])
     for case_id, (pattern_id, superseded) in before.cases.items():
         put_case(connection, project, case_id, pattern_id, superseded)
     counting = [one for one, (_, superseded) in before.cases.items() if superseded is None]
-    settle_cases(connection, project, members, undo_id, counting)
+    settle_cases(connection, project, [root], undo_id, counting)
     unlabel_pairs(connection, project, before.labels, "split", change)
     return [root]
 
 
-def _named(
-    connection: Connection,
-    project: str,
-    root: str,
-    parts: Sequence[str],
-    event_ids: Sequence[str],
-) -> list[str]:
+def _named(connection: Connection, project: str, root: str, event_ids: Sequence[str]) -> list[str]:
     """The fingerprints of these events of a pattern, in order. Raises `NotPossible`."""
     if len(event_ids) > _MOST_NAMED:
         message = f"At most {_MOST_NAMED} occurrences can be named at once, not {len(event_ids)}."
         raise NotPossible(message)
     check_names("occurrence", event_ids)
-    rows = connection.execute(
-        select(occurrence.c.event_id, occurrence.c.fingerprint).where(
-            occurrence.c.project == project,
-            occurrence.c.event_id.in_(list(event_ids)),
-            occurrence.c.pattern_id.in_(parts),
-        )
+    rows = rows_of(
+        connection,
+        event_ids,
+        lambda some: select(occurrence.c.event_id, occurrence.c.fingerprint).where(
+            of_pattern(project, root), occurrence.c.event_id.in_(some)
+        ),
     )
     found = {row.event_id: row.fingerprint for row in rows}
     unknown = [one for one in event_ids if one not in found]
@@ -150,49 +147,61 @@ def _named(
     return sorted(set(found.values()))
 
 
-def _moved(
-    connection: Connection, project: str, parts: Sequence[str], fingerprints: Sequence[str]
-) -> dict[str, str]:
-    """Events with these fingerprints, and the patterns they are stored with. Raises `NotPossible`."""
-    theirs = (occurrence.c.project == project) & occurrence.c.pattern_id.in_(parts)
-    with_text = occurrence.c.fingerprint.in_(list(fingerprints))
-    left = connection.scalar(select(occurrence.c.event_id).where(theirs, ~with_text).limit(1))
-    if left is None:
+def _with_text_of(project: str, root: str, made: str) -> ColumnElement[bool]:
+    """Occurrences of a pattern whose text belongs to the one that is made of it."""
+    texts = select(pattern_fingerprint.c.fingerprint).where(
+        pattern_fingerprint.c.project == project, pattern_fingerprint.c.pattern_id == made
+    )
+    return and_(of_pattern(project, root), occurrence.c.fingerprint.in_(texts))
+
+
+def _refuse_all(connection: Connection, project: str, root: str) -> None:
+    """Raise `NotPossible` where a split has left nothing. The transaction takes it all back."""
+    left = select(occurrence.c.event_id).where(of_pattern(project, root)).limit(1)
+    if connection.scalar(left) is None:
         message = (
-            f"Nothing would be left of pattern {parts[0]}: every failure of it has the text of one "
+            f"Nothing would be left of pattern {root}: every failure of it has the text of one "
             "that is to be split off. Name fewer."
         )
         raise NotPossible(message)
-    rows = connection.execute(
-        select(occurrence.c.event_id, occurrence.c.pattern_id).where(theirs, with_text)
+
+
+def _pattern_of(connection: Connection, project: str, event_id: str) -> str | None:
+    found: str | None = connection.scalar(
+        select(occurrence.c.pattern_id).where(
+            occurrence.c.project == project, occurrence.c.event_id == event_id
+        )
     )
-    return {row.event_id: row.pattern_id for row in rows}
+    return found
 
 
 def _stored(
     connection: Connection, project: str, fingerprints: Sequence[str], root: str
 ) -> dict[str, str]:
     """The patterns that fingerprints are stored with, where that is not the root itself."""
-    rows = connection.execute(
-        select(pattern_fingerprint.c.fingerprint, pattern_fingerprint.c.pattern_id).where(
-            pattern_fingerprint.c.project == project,
-            pattern_fingerprint.c.fingerprint.in_(list(fingerprints)),
-            pattern_fingerprint.c.pattern_id != root,
-        )
+    table = pattern_fingerprint
+    rows = rows_of(
+        connection,
+        fingerprints,
+        lambda some: select(table.c.fingerprint, table.c.pattern_id).where(
+            table.c.project == project, table.c.fingerprint.in_(some), table.c.pattern_id != root
+        ),
     )
     return {row.fingerprint: row.pattern_id for row in rows}
 
 
-def _first(connection: Connection, project: str, moved: Iterable[str]) -> Any:
-    """Any of the moved occurrences, for the columns that are told exactly later."""
-    return connection.execute(
-        select(occurrence)
-        .where(occurrence.c.project == project, occurrence.c.event_id == next(iter(moved)))
-        .limit(1)
+def _stored_before(connection: Connection, project: str, before: Before) -> dict[str, str]:
+    """The same, as a change found them; for what was written anew since, as its former text."""
+    now = written_now(connection, project, sorted(before.fingerprints))
+    again = {now[one]: where for one, where in before.fingerprints.items() if one in now}
+    return again | before.fingerprints
+
+
+def _make(connection: Connection, project: str, made: str, source: Row[Any], event_id: str) -> None:
+    """A pattern with nothing counted yet. What it says of its failures is told exactly later."""
+    first = connection.execute(
+        select(occurrence).where(occurrence.c.project == project, occurrence.c.event_id == event_id)
     ).one()
-
-
-def _make(connection: Connection, project: str, made: str, source: Any, first: Any) -> None:
     row = {
         "project": project,
         "pattern_id": made,
@@ -218,19 +227,12 @@ _put_fingerprint = (
     )
     .values(pattern_id=bindparam("now"))
 )
-_put_event = (
-    update(occurrence)
-    .where(
-        occurrence.c.project == bindparam("in_project"), occurrence.c.event_id == bindparam("moved")
-    )
-    .values(pattern_id=bindparam("now"))
-)
 
 
-def _put(connection: Connection, statement: Update, project: str, now: Mapping[str, str]) -> None:
+def _put(connection: Connection, project: str, now: Mapping[str, str]) -> None:
     rows = [
         {"in_project": project, "moved": moved, "now": pattern_id}
         for moved, pattern_id in sorted(now.items())
     ]
     if rows:
-        connection.execute(statement, rows)
+        connection.execute(_put_fingerprint, rows)

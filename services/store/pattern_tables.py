@@ -43,7 +43,7 @@ pattern = Table(
     Column("guard", Key, nullable=False, server_default="unknown|"),
     # the pattern it is part of, always one that is its own root; itself while it was not merged
     Column("root", Key, nullable=False, server_default=""),
-    Column("label", Words),  # a reviewer's name for it
+    Column("name", Words),  # that a reviewer gave it
     Index("ix_pattern_id", "pattern_id"),
     Index("ix_pattern_frequent", "occurrences", "last_failed_at"),
     Index("ix_pattern_project_frequent", "project", "occurrences", "last_failed_at"),
@@ -67,6 +67,18 @@ pattern_centroid = (
     )
 )
 
+pattern_medoid = Table(
+    "pattern_medoid",  # of roots whose policy asks for it: the text that stands for them
+    metadata,
+    Column("project", Key, primary_key=True),
+    Column("pattern_id", Key, primary_key=True),
+    Column("space", Key, nullable=False),  # whose embedding has the text
+    Column("fingerprint", Key, nullable=False),
+    Column("texts", BigInteger, nullable=False),  # of how many of its first ones it was chosen
+    _of_pattern(),
+    sqlite_with_rowid=False,
+)
+
 pattern_fingerprint = Table(
     "pattern_fingerprint",
     metadata,
@@ -76,6 +88,17 @@ pattern_fingerprint = Table(
     Column("distance", Double, nullable=False),
     _of_pattern(),
     Index("ix_pattern_fingerprint_pattern", "project", "pattern_id"),
+    sqlite_with_rowid=False,
+)
+
+rewritten_text = Table(
+    "rewritten_text",  # what a failure's fingerprint is where its text is written in another way
+    metadata,
+    Column("project", Key, primary_key=True),
+    Column("text", Key, primary_key=True),  # the way: text version, as names of spaces end
+    Column("fingerprint", Key, primary_key=True),
+    Column("rewritten", Key, nullable=False),  # its fingerprint there
+    Index("ix_rewritten_text_rewritten", "project", "text", "rewritten"),
     sqlite_with_rowid=False,
 )
 
@@ -100,6 +123,7 @@ occurrence = Table(
     _of_pattern(),
     Index("ix_occurrence_project", "project", "seq"),
     Index("ix_occurrence_pattern", "pattern_id", "project", "seq"),
+    Index("ix_occurrence_fingerprint", "project", "fingerprint", "seq"),
     Index("ix_occurrence_grey", "project", "seq", **only("grey AND grey_decided IS NULL")),
 )
 
@@ -161,7 +185,7 @@ pattern_change = Table(
     Column("project", Key, primary_key=True),
     Column("change_id", Key, primary_key=True),
     Column("seq", BigInteger, nullable=False),
-    Column("kind", Key, nullable=False),  # "merge", "split" or "undo"
+    Column("kind", Key, nullable=False),  # "merge", "split", "name" or "undo"
     Column("changed_by", Words, nullable=False),
     Column("reason", Words, nullable=False),
     Column("changed_at", UtcTime, nullable=False),

@@ -21,7 +21,7 @@ from services.pattern_store import (
     StoredCentroid,
     Sum,
 )
-from services.store import centroids, embeddings, geometries, pattern_rows
+from services.store import centroids, embeddings, geometries, medoids, pattern_rows
 from services.store.database import Database, Session
 
 Clock = Callable[[], datetime]
@@ -139,6 +139,13 @@ class _Writer(_Reader):
     def __init__(self, session: Session, project: str, clock: Clock) -> None:
         super().__init__(session, project)
         self._clock = clock
+        self._open: set[str] = set()
+
+    async def decisions(self, event_ids: Sequence[str]) -> Mapping[str, Assignment]:
+        """The decisions on these events, where there are any; nobody else decides meanwhile."""
+        decided = await super().decisions(event_ids)
+        self._open.update(one for one in event_ids if one not in decided)
+        return decided
 
     async def serve(self, serving: Serving) -> None:
         """Have a space serve the project from now on."""
@@ -156,7 +163,8 @@ class _Writer(_Reader):
 
     def _keep(self, connection: Connection, kept: Kept) -> None:
         project, space = self._project, kept.space
-        new = pattern_rows.undecided(connection, project, kept.decided)
+        new = pattern_rows.undecided(connection, project, kept.decided, self._open)
+        self._open.difference_update(one.candidate.event_id for one in new)
         if new:
             pattern_rows.add_patterns(connection, project, new)
             pattern_rows.add_occurrences(connection, project, new)
@@ -167,6 +175,8 @@ class _Writer(_Reader):
             embeddings.add(connection, project, space, kept.embedded, guards)
         if kept.sum is not None:
             embeddings.put_sum(connection, project, space, kept.sum)
+        # as the texts were seen: had they come one by one, the centre had not moved yet
+        medoids.grown(connection, project, space, kept.represent)
         if kept.geometry is not None:
             texts = 0 if kept.sum is None else kept.sum.texts
             move = GeometryMove(

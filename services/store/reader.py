@@ -24,6 +24,7 @@ from capture.events import FAULTS, Fault
 from promote.case import CaseSet
 from services.reading import KeptCase, Member, PatternRow, Totals
 from services.store.database import Database
+from services.store.medoids import shown_text
 from services.store.tables import eval_case, occurrence, pattern, project, trace
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -176,13 +177,13 @@ _cases = select(
 _patterns = select(
     pattern.c.project,
     pattern.c.pattern_id,
-    pattern.c.text,
+    shown_text(pattern).label("text"),
     pattern.c.occurrences,
     pattern.c.first_failed_at,
     pattern.c.last_failed_at,
     pattern.c.space.label("embedding_space"),
     pattern.c.fault,
-    pattern.c.label,
+    pattern.c.name,
 )
 _members = select(
     occurrence.c.project,

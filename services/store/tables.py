@@ -15,6 +15,7 @@ from sqlalchemy import (
 from promote.case import Case
 from services.policy import Policy
 from services.store.columns import Json, Key, UtcTime, Words
+from services.store.held_tables import held_project, held_record
 from services.store.metadata import metadata, only
 from services.store.mode_tables import merge_proposal, mode, mode_refit, pattern_mode
 from services.store.pattern_tables import (
@@ -28,6 +29,8 @@ from services.store.pattern_tables import (
     pattern_change,
     pattern_change_centroid,
     pattern_fingerprint,
+    pattern_medoid,
+    rewritten_text,
     serving_space,
 )
 
@@ -39,6 +42,8 @@ __all__ = [
     "eval_case",
     "geometry",
     "grade",
+    "held_project",
+    "held_record",
     "idempotency_key",
     "judgement",
     "merge_proposal",
@@ -52,10 +57,12 @@ __all__ = [
     "pattern_change",
     "pattern_change_centroid",
     "pattern_fingerprint",
+    "pattern_medoid",
     "pattern_mode",
     "policy_change",
     "project",
     "promotion",
+    "rewritten_text",
     "secret",
     "serving_space",
     "stage_attempt",

@@ -9,24 +9,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-import msgspec
 import structlog
 
-from services.errors import Halted, Unavailable, Undecodable, is_fatal
+from services.errors import Halted, Unavailable, is_fatal
 from services.patience import Stopped, patiently, pause
 from services.stream import envelope
-from services.stream.limit import DeadLetterWatch
+from services.stream.decoding import Readable, decoded
+from services.stream.delivery import Delivery
+from services.stream.holding import Holding, queued
 from services.stream.loop_settings import LoopSettings
-from services.stream.outcome import DeadLetter, Emit, Event, Outcome, Retry
-from services.stream.port import Message, Publisher, Record, Source
+from services.stream.outcome import DeadLetter, Event, Hold, Outcome, Retry
+from services.stream.port import Publisher, Record, Source
 from services.telemetry import StageMetrics
 
 T = TypeVar("T")
 
-_BREATH_BYTES = 512 * 1024  # about 1 ms of decoding
-_PAUSE_A_TURN = (
-    4  # a loop that gathers takes a fifth of a core at most, unless its batches are full
-)
+_NO_ROOM_SECONDS = 5.0  # until a batch with nowhere to be set aside is tried again
 
 
 class Handler(Protocol):
@@ -59,7 +57,7 @@ class Attempts(Protocol):
 class Loop:
     """Runs one handler over one source until told to stop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a loop is made of, once
         self,
         settings: LoopSettings,
         *,
@@ -69,11 +67,12 @@ class Loop:
         attempts: Attempts,
         metrics: StageMetrics,
         decode: Callable[[Record], Event] = envelope.decode,
+        holding: Holding | None = None,
     ) -> None:
         """Wire a loop; nothing is read before `run`.
 
         `decode` makes of a record what the handler wants to see of it, and raises as
-        `envelope.decode` does.
+        `envelope.decode` does. Without `holding`, an event to be held keeps its batch waiting.
         """
         self._settings = settings
         self._source = source
@@ -82,10 +81,11 @@ class Loop:
         self._attempts = attempts
         self._metrics = metrics
         self._decode = decode
-        self._watch = DeadLetterWatch(settings.limit, settings.dead_letter_topic)
+        self._holding = holding
         self._begun: set[tuple[str, str]] = set()
         self._stop = asyncio.Event()
         self._log = structlog.get_logger().bind(stage=settings.stage, consumer=settings.consumer)
+        self._delivery = Delivery(settings, self._log)
 
     @property
     def stage(self) -> str:
@@ -106,7 +106,9 @@ class Loop:
         try:
             while not self._stop.is_set():
                 await self._patiently(self._handler.ready)
-                records = await self._patiently(self._fetch)
+                more = await self._work_on_what_was_held()
+                fetch = self._fetch_at_once if more else self._fetch
+                records = await self._patiently(fetch)
                 self._metrics.touch()
                 if records:
                     began = asyncio.get_running_loop().time()
@@ -127,73 +129,126 @@ class Loop:
         settings = self._settings
         return await self._source.fetch(limit=settings.batch, wait_seconds=settings.wait_seconds)
 
+    async def _fetch_at_once(self) -> Sequence[Record]:
+        return await self._source.fetch(limit=self._settings.batch, wait_seconds=0.0)
+
     async def _work(self, records: Sequence[Record]) -> None:
-        """Handle what one fetch gave. A batch that a process died of is taken one record at a time."""
-        firsts = {(r.topic, r.partition): _position(r) for r in reversed(records)}
+        """Handle what one fetch gave; what is set aside is as safe then as what is published."""
         consumer = self._settings.consumer
+        firsts, _ = await self._survive(records, consumer, again=False)
+        await self._patiently(lambda: self._source.commit(records))
+        await self._patiently(lambda: self._end(consumer, firsts))
+
+    async def _work_on_what_was_held(self) -> bool:
+        """Try a batch of what was set aside and is due; whether there may be more at once."""
+        holding = self._holding
+        if holding is None:
+            return False
+        await self._patiently(holding.look)
+        records = await self._patiently(lambda: holding.due(self._settings.batch))
+        if not records:
+            return False
+        consumer = f"{self._settings.consumer}/held"
+        firsts, held = await self._survive(records, consumer, again=True)
+        waits = {_position(record) for record, _ in held}
+        done = [record for record in records if _position(record) not in waits]
+        still = {outcome.project for _, outcome in held}
+        await self._patiently(lambda: holding.release(done, still))
+        await self._patiently(lambda: self._end(consumer, firsts))
+        self._metrics.touch()
+        return bool(done)
+
+    async def _survive(
+        self, records: Sequence[Record], consumer: str, *, again: bool
+    ) -> tuple[list[str], list[tuple[Record, Hold]]]:
+        """Take records through a step. A batch that a process died of is taken one at a time.
+
+        Returns the attempts to be forgotten once that is committed, and what has to wait on.
+        """
+        firsts = {(r.topic, r.partition): _position(r) for r in reversed(records)}
         counts = await self._patiently(lambda: self._begin(consumer, list(firsts.values())))
         marked = {place for place, first in firsts.items() if counts.get(first, 1) > 1}
         suspects = [record for record in records if (record.topic, record.partition) in marked]
         if suspects:
             self._log.warning("careful_after_a_crash", records=len(suspects))
+        held: list[tuple[Record, Hold]] = []
         for record in suspects:
-            await self._work_carefully(record)
+            held += await self._work_carefully(record, f"{consumer}/one", again=again)
         if len(suspects) < len(records):
-            await self._step([r for r in records if (r.topic, r.partition) not in marked])
-        await self._patiently(lambda: self._source.commit(records))
-        await self._patiently(lambda: self._end(consumer, list(firsts.values())))
+            others = [r for r in records if (r.topic, r.partition) not in marked]
+            held += await self._step(others, again=again)
+        return list(firsts.values()), held
 
-    async def _work_carefully(self, record: Record) -> None:
-        consumer, position = f"{self._settings.consumer}/one", _position(record)
+    async def _work_carefully(
+        self, record: Record, consumer: str, *, again: bool
+    ) -> list[tuple[Record, Hold]]:
+        position = _position(record)
+        held: list[tuple[Record, Hold]] = []
         counts = await self._patiently(lambda: self._begin(consumer, [position]))
         if counts.get(position, 1) > self._settings.max_attempts:
             detail = f"the process died {self._settings.max_attempts} times while handling it"
-            verdict = DeadLetter("kills_process", detail)
-            await self._deliver([(record, verdict)])
+            await self._deliver([(record, DeadLetter("kills_process", detail))])
         else:
-            await self._step([record])
+            held = await self._step([record], again=again)
         await self._patiently(lambda: self._end(consumer, [position]))
+        return held
 
-    async def _step(self, records: Sequence[Record]) -> None:
-        """Decide about every record, then publish everything that follows from it."""
-        decided: list[tuple[Record, Outcome]] = []
-        readable: list[tuple[Record, Event]] = []
-        size = 0
-        for record in records:
-            if (size := size + len(record.value)) > _BREATH_BYTES:
-                await asyncio.sleep(0)  # what else runs in this process is not kept waiting
-                size = 0
-            try:
-                event = self._decode(record)
-            except envelope.UnknownSchema as error:
-                decided.append((record, DeadLetter("unknown_schema", str(error))))
-            except Undecodable as error:
-                decided.append((record, DeadLetter("undecodable", str(error))))
-            else:
-                fits: bool = isinstance(event, self._handler.accepts)
-                if fits:
-                    readable.append((record, event))
-                else:
-                    decided.append((record, _misplaced(record)))
-        decided.extend(await self._patiently(lambda: self._handle(readable)))
+    async def _step(self, records: Sequence[Record], *, again: bool) -> list[tuple[Record, Hold]]:
+        """Decide about every record, then set aside and publish what follows from it.
+
+        `again`: they were set aside before, and are still where they were if they have to wait on.
+        Returns what has to wait.
+        """
+        readable, dead = await decoded(records, self._decode, self._handler.accepts)
+        decided: list[tuple[Record, Outcome]] = [*dead]
+        decided.extend(await self._patiently(lambda: self._handle(readable, again=again)))
         decided.sort(key=lambda pair: (pair[0].partition, pair[0].offset))  # a key's order is kept
-        await self._deliver(decided)
+        held = [(record, out) for record, out in decided if isinstance(out, Hold)]
+        if held and not again and self._holding is not None:
+            holding = self._holding
+            await self._patiently(lambda: holding.keep(held))
+            for _, outcome in held:
+                self._metrics.count(outcome)
+        await self._deliver([pair for pair in decided if not isinstance(pair[1], Hold)])
+        return held
 
     async def _handle(
-        self, readable: Sequence[tuple[Record, Event]]
+        self, readable: Sequence[Readable], *, again: bool
     ) -> list[tuple[Record, Outcome]]:
         """Outcomes for all, however often the handler asks to be given some of them again."""
         done: list[tuple[Record, Outcome]] = []
         while readable:
-            pairs = list(zip(readable, await self._decide(readable), strict=True))
-            done += [(record, out) for (record, _), out in pairs if not isinstance(out, Retry)]
-            again = [(one, outcome) for one, outcome in pairs if isinstance(outcome, Retry)]
-            if again:
-                self._log.info("handled_again_later", events=len(again), why=again[0][1].detail)
+            pairs = await self._outcomes(readable, again=again)
+            later = (Retry,) if again or self._has_room(pairs) else (Retry, Hold)
+            done += [(one[0], out) for one, out in pairs if not isinstance(out, later)]
+            waiting = [(one, out) for one, out in pairs if isinstance(out, (Retry, Hold))]
+            waiting = [(one, out) for one, out in waiting if isinstance(out, later)]
+            if waiting:
+                self._log.info("handled_again_later", events=len(waiting), why=waiting[0][1].detail)
                 self._metrics.touch()
-                await pause(min(outcome.after_seconds for _, outcome in again), self._stop)
-            readable = [one for one, _ in again]
+                await pause(min(_seconds(outcome) for _, outcome in waiting), self._stop)
+                if not again:  # what was held before may make room
+                    await self._work_on_what_was_held()
+            readable = [one for one, _ in waiting]
         return done
+
+    async def _outcomes(
+        self, readable: Sequence[Readable], *, again: bool
+    ) -> list[tuple[Readable, Outcome]]:
+        """One for each; of a project that waits already all queue up, without being looked at."""
+        waits: dict[int, Outcome] = {}
+        if self._holding is not None and not again:
+            for place, (_, event) in enumerate(readable):
+                if (hold := self._holding.waits(event.project)) is not None:
+                    waits[place] = hold
+        asked = [one for place, one in enumerate(readable) if place not in waits]
+        decided = iter(await self._decide(asked) if asked else [])
+        pairs = [(one, waits.get(n) or next(decided)) for n, one in enumerate(readable)]
+        return queued(pairs)
+
+    def _has_room(self, pairs: Sequence[tuple[Readable, Outcome]]) -> bool:
+        held = sum(isinstance(outcome, Hold) for _, outcome in pairs)
+        return held == 0 or (self._holding is not None and self._holding.has_room_for(held))
 
     async def _decide(self, readable: Sequence[tuple[Record, Event]]) -> list[Outcome]:
         """One outcome each; an event that makes the handler raise is found by halving."""
@@ -212,55 +267,11 @@ class Loop:
         return outcomes
 
     async def _deliver(self, decided: Sequence[tuple[Record, Outcome]]) -> None:
-        final = [self._deliverable(record, outcome) for record, outcome in decided]
-        self._watch.note(dead=[isinstance(outcome, DeadLetter) for outcome, _ in final])
-        messages = [message for _, message in final if message is not None]
+        outcomes, messages = self._delivery.written(decided)
         if messages:
             await self._patiently(lambda: self._publisher.publish(messages))
-        for outcome, _ in final:
+        for outcome in outcomes:
             self._metrics.count(outcome)
-
-    def _deliverable(self, record: Record, outcome: Outcome) -> tuple[Outcome, Message | None]:
-        """The outcome and its message; an event that cannot be sent on is a dead letter."""
-        if isinstance(outcome, Emit):
-            message = self._emission(record, outcome.event)
-            if isinstance(message, Message):
-                return outcome, message
-            outcome = message
-        if isinstance(outcome, DeadLetter):
-            return outcome, self._park(record, outcome)
-        return outcome, None
-
-    def _emission(self, record: Record, event: Event) -> Message | DeadLetter:
-        topic, traceparent = self._settings.output_topic, record.header("traceparent")
-        try:
-            message = envelope.encode(event, topic, traceparent=traceparent)
-        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
-            why = f"what follows from it cannot be written: {type(error).__name__}: {error}"
-            return DeadLetter("handler_error", why)
-        size, limit = len(message.value), self._settings.max_message_bytes
-        if size > limit:
-            why = f"what follows from it has {size} bytes, the limit is {limit}"
-            return DeadLetter("too_large", why)
-        return message
-
-    def _park(self, record: Record, verdict: DeadLetter) -> Message:
-        self._log.warning(
-            "dead_letter",
-            reason=verdict.reason,
-            detail=verdict.detail,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-        )
-        size, limit = len(record.value), self._settings.max_message_bytes
-        if size > limit:  # a trace of many pieces, or from before the limit was lowered
-            detail = f"{verdict.detail} (its {size} bytes, over the limit of {limit}, are left out)"
-            verdict = DeadLetter(verdict.reason, detail)
-            record = envelope.without_pieces(record)
-        return envelope.dead_letter(
-            record, verdict, topic=self._settings.dead_letter_topic, stage=self._settings.stage
-        )
 
     async def _begin(self, consumer: str, positions: Sequence[str]) -> Mapping[str, int]:
         """Count an attempt, unless this very process counted it already: an outage is no crash."""
@@ -287,9 +298,8 @@ class Loop:
         return await patiently(work, stop=self._stop, log=self._log, on_wait=self._metrics.touch)
 
 
-def _misplaced(record: Record) -> DeadLetter:
-    detail = f"{record.header('schema')} has no place in {record.topic}"
-    return DeadLetter("unexpected_schema", detail)
+def _seconds(outcome: Retry | Hold) -> float:
+    return outcome.after_seconds if isinstance(outcome, Retry) else _NO_ROOM_SECONDS
 
 
 def _position(record: Record) -> str:

@@ -26,6 +26,7 @@ class LoopSettings(msgspec.Struct, frozen=True):
     gather_most_seconds: float = 0.0
     max_attempts: int = 5  # five deaths on one record alone: bad luck with SIGKILL does not do that
     limit: DeadLetterLimit = DeadLetterLimit()
+    held_most: int = 100_000  # records set aside for projects that wait; beyond, the topic waits
 
     def pause_after(self, records: int, took_seconds: float) -> float:
         """Seconds in which records may gather, after a turn with so many that took so long."""

@@ -66,4 +66,15 @@ class Retry(msgspec.Struct, frozen=True):
     after_seconds: float
 
 
-Outcome = Emit | Skip | DeadLetter | Retry
+class Hold(msgspec.Struct, frozen=True):
+    """Set the event aside, and what follows of its project, until that can be decided again.
+
+    For what may take long and concerns one project alone: the others go on. What concerns all of
+    them is `Unavailable`.
+    """
+
+    project: str
+    detail: str
+
+
+Outcome = Emit | Skip | DeadLetter | Retry | Hold

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from capture.events import TraceReceived
 from capture.trace import Signal, Trace
+from services.cli import output
 from services.cli.app import app
 from services.deduper import Deduper
 from services.encoders import Encoders
@@ -169,20 +172,38 @@ def _emitted(outcomes: Sequence[Any]) -> list[Any]:
     return [outcome.event for outcome in outcomes if isinstance(outcome, Emit)]
 
 
+@pytest.fixture(scope="session")
+def made_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data folders that a test made and others need too, by what is in them."""
+    return tmp_path_factory.mktemp("made-before")
+
+
 @pytest.fixture
-def filled(home: Path) -> Path:
+def made_once(home: Path, made_before: Path) -> Callable[[str, Callable[[], None]], Path]:
+    """Makes the data folder by some work; what that leaves is copied when it is asked for again."""
+
+    def make(what: str, work: Callable[[], None]) -> Path:
+        if (made_before / what).exists():
+            shutil.copytree(made_before / what, home)
+        else:
+            work()
+            shutil.copytree(home, made_before / what)
+        return home
+
+    return make
+
+
+@pytest.fixture
+def filled(made_once: Callable[..., Path]) -> Path:
     """Five traces went through everything: four failures, three patterns, three cases."""
-    asyncio.run(_fill(TRACES))
-    return home
+    return made_once("filled", lambda: asyncio.run(_fill(TRACES)))
 
 
 @pytest.fixture
-def crowded(home: Path) -> Path:
+def crowded(made_once: Callable[..., Path]) -> Path:
     """Seventeen cases: more than there are hexadecimal digits, so two ids begin with the same."""
-    asyncio.run(
-        _fill([failing(f"c{letter}", f"failure {letter}") for letter in "abcdefghijklmnopq"])
-    )
-    return home
+    traces = [failing(f"c{letter}", f"failure {letter}") for letter in "abcdefghijklmnopq"]
+    return made_once("crowded", lambda: asyncio.run(_fill(traces)))
 
 
 @pytest.fixture
@@ -222,3 +243,14 @@ def trace_line() -> Callable[..., bytes]:
     return lambda trace_id, text="parcel", **more: (
         msgspec.json.encode(failing(trace_id, text, **more)) + b"\n"
     )
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Has commands print for a terminal of so many columns."""
+
+    def columns(count: int) -> None:
+        monkeypatch.setattr(output, "console", lambda: Console(width=count, highlight=False))
+        monkeypatch.setenv("COLUMNS", str(count))
+
+    return columns

@@ -38,12 +38,13 @@ COMMANDS = dict(_commands(get_command(app)))
 def test_every_command_of_the_issue_is_there() -> None:
     expected = (
         "up, serve, send, status, cases list, cases show, patterns list, patterns show, "
-        "patterns merge, patterns split, patterns undo, patterns history, "
+        "patterns merge, patterns split, patterns name, patterns undo, patterns history, "
         "patterns proposals, modes list, modes show, modes refit, "
         "patterns members, traces list, traces show, policy show, policy set, policy test, "
         "policy history, rescore, settings, "
         "dedup label, dedup calibrate, dedup grey list, dedup grey same, dedup grey different, "
-        "dedup explain, dedup distance, dedup what-if, dedup adaptive, dedup space, dedup reembed, "
+        "dedup explain, dedup distance, dedup what-if, dedup coverage, dedup adaptive, dedup space, "
+        "dedup reembed, "
         "keys create, keys list, keys revoke, redact, models compile, models list, "
         "db upgrade, db current, topics apply, dlq list, dlq show, dlq replay, version"
     )

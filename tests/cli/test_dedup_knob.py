@@ -114,11 +114,14 @@ async def decide(made: Sequence[Failure]) -> None:
 
 
 @pytest.fixture
-def decided(cli: Run, home: Path) -> Path:
+def decided(cli: Run, made_once: Callable[..., Path]) -> Path:
     """A project whose failures were decided at distance 0.45."""
-    assert cli(*SET).exit_code == 0
-    asyncio.run(decide(failures()))
-    return home
+
+    def make() -> None:
+        assert cli(*SET).exit_code == 0
+        asyncio.run(decide(failures()))
+
+    return made_once("decided", make)
 
 
 @pytest.fixture
@@ -337,3 +340,94 @@ def test_status_shows_how_much_is_known(cli: Run, cli_json: RunJson) -> None:
     told = cli("status").stdout
     assert "known share" in told
     assert json.dumps(one)
+
+
+@pytest.mark.parametrize("distance", ["0.3", "1.2", "1.5", "2"])
+def test_the_curve_shows_the_distance_asked_about_however_large(
+    cli: Run, shop: Sequence[str], distance: str
+) -> None:
+    result = cli("dedup", "what-if", "--distance", distance, *shop)
+    panel = result.stdout[result.stdout.index("Bloat: patterns for each distinct text") :]
+    drawn = panel[panel.index("┌") : panel.index("└")]
+    assert drawn.count("o") == drawn.count("x") == 1
+
+
+def test_coverage_is_shown_with_the_curve_that_led_to_it(
+    cli: Run, cli_json: RunJson, shop: Sequence[str]
+) -> None:
+    known = cli_json("dedup", "coverage", *shop)
+    assert known["coverage"]["failures"] == 120
+    assert known["discovery"]["seen"][-1] == [120, known["coverage"]["patterns"]]
+    assert known["coverage"] == cli_json("status", *shop)["coverage"][0]["coverage"]
+    shown = cli("dedup", "coverage", *shop).stdout
+    assert f"{known['coverage']['patterns']} of 120 failures" in shown
+    assert "at least" in shown
+    assert "Discovery: patterns known after so many failures" in shown
+    assert "240" in shown, "the forecast goes to twice the failures"
+    assert "+" in shown[shown.index("┌") :]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_coverage_fits_the_terminal(
+    cli: Run, shop: Sequence[str], wide: Callable[[int], None], columns: int
+) -> None:
+    wide(columns)
+    for command in (("dedup", "coverage", *shop), ("status", *shop)):
+        shown = cli(*command).stdout.splitlines()
+        assert all(len(line) <= columns for line in shown if not line.startswith("("))
+
+
+@pytest.mark.parametrize("name", ["known.png", "known.SVG"])
+def test_the_discovery_curve_is_drawn(
+    cli: Run, shop: Sequence[str], tmp_path: Path, name: str
+) -> None:
+    drawn = tmp_path / name
+    result = cli("dedup", "coverage", *shop, "--plot", str(drawn))
+    assert result.exit_code == 0, result.output
+    start = drawn.read_bytes()
+    assert start.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    again = tmp_path / f"again.{name.rpartition('.')[2]}"
+    cli("dedup", "coverage", *shop, "--plot", str(again))
+    assert again.read_bytes() == start, "the same history is the same picture"
+
+
+def test_coverage_of_a_project_that_never_failed_is_refused(cli: Run) -> None:
+    assert cli("db", "upgrade").exit_code == 0
+    asyncio.run(only_named())
+    result = cli("dedup", "coverage")
+    assert result.exit_code == 1
+    assert "shop has no failures yet." in result.stderr
+    assert cli("dedup", "coverage", "--plot", "x.jpg").exit_code == 2
+
+
+async def only_named() -> None:
+    store = open_store(load_settings())
+    try:
+        await store.start()
+        await noted(store)
+    finally:
+        await store.close()
+
+
+def test_the_text_in_the_middle_stands_for_patterns_as_soon_as_the_policy_says_so(
+    cli: Run, cli_json: RunJson, shop: Sequence[str], tmp_path: Path
+) -> None:
+    def texts() -> dict[str, str]:
+        return {one["pattern_id"]: one["text"] for one in cli_json("patterns", "list", *shop)}
+
+    def represented_by(which: str) -> str:
+        policy = cli_json("policy", "show", "shop")["policy"]
+        policy["dedup"]["representative"] = which
+        file = tmp_path / "policy.json"
+        file.write_text(json.dumps(policy))
+        done = cli("policy", "set", "shop", "--file", str(file), "--reason", "easier to read")
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    before = texts()
+    assert "+ dedup distance=0.45 representative=medoid" in represented_by("medoid")
+    assert texts().keys() == before.keys()
+    assert texts() != before
+    assert sorted(texts().values()) != sorted(before.values())
+    represented_by("first")
+    assert texts() == before

@@ -99,19 +99,18 @@ async def _fill(raw: np.ndarray, truth: np.ndarray) -> None:
 
 
 @pytest.fixture
-def labelled(home: Path, cli: Run) -> Path:
+def labelled(home: Path, cli: Run, made_once: Callable[..., Path]) -> Path:
     """A hundred and sixty failures of twenty kinds, which no distance tells apart for sure."""
-    return _made(home, cli, *_grouped())
+    return made_once("labelled", lambda: _make(home, cli, *_grouped()))
 
 
-def _made(home: Path, cli: Run, raw: np.ndarray, truth: np.ndarray) -> Path:
+def _make(home: Path, cli: Run, raw: np.ndarray, truth: np.ndarray) -> None:
     home.mkdir()
     asyncio.run(_fill(raw, truth))
     with closing(sqlite3.connect(home / "store.db")) as store, store:
         store.execute("INSERT INTO project VALUES ('shop', 1)")
     done = cli("policy", "set", "shop", "--distance", str(DISTANCE), "--reason", "to begin with")
     assert done.exit_code == 0, done.output
-    return home
 
 
 def kept(home: Path) -> list[tuple[str, str, str]]:
@@ -138,6 +137,24 @@ def test_answers_from_a_pipe_are_kept_one_by_one(labelled: Path, cli: Run) -> No
     assert "Kept: 2 same, 1 different, 1 skipped." in done.stdout
     assert "'what' is none of s, d, k, u, q." in done.stderr
     assert sorted(row[2] for row in kept(labelled)) == ["different", "same", "same"]
+
+
+@pytest.mark.usefixtures("labelled")
+def test_where_everything_goes_into_one_file_answers_stand_behind_their_questions() -> None:
+    command = [sys.executable, "-m", "services.cli", "dedup", "label", "--count", "2"]
+    done = subprocess.run(
+        command, input=b"s\nwhat\nd\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+    )
+    lines = [line for line in done.stdout.decode().splitlines() if line]
+    asked = "[s]ame  [d]ifferent  s[k]ip  [u]ndo  [q]uit?"
+    said = [line.strip() for line in lines if line.startswith((asked, "'what'", "Kept"))]
+    assert said[:4] == [
+        f"{asked} s",
+        asked,
+        "'what' is none of s, d, k, u, q.",
+        f"{asked} d",
+    ]
+    assert said[4].startswith("Kept: 1 same, 1 different.")
 
 
 def test_undo_takes_the_last_answer_back_and_asks_again(labelled: Path, cli: Run) -> None:
@@ -251,7 +268,11 @@ def test_a_distance_that_the_adaptive_mode_could_not_go_down_to_is_not_applied(
     assert _answered(cli_json, cli, 150).exit_code == 0
     on = cli("dedup", "adaptive", "on", "--wide", "0.5", "--yes", "--reason", "new suite")
     assert on.exit_code == 0, on.output
-    assert cli_json("dedup", "calibrate")["fit"]["proposed"]["distance"] > 0.5
+    fit = cli_json("dedup", "calibrate")["fit"]
+    assert fit["proposed"]["distance"] > 0.5
+    in_force = cli_json("dedup", "distance")["effective"]
+    assert fit["current"]["distance"] == in_force, "not the one that it goes down to"
+    assert "follows coverage" in cli("dedup", "calibrate").stdout
     done = cli("dedup", "calibrate", "--apply", "--reason", "150 answers", "--yes")
     assert done.exit_code == 2, done.output
     assert "begins at 0.5 and goes down" in done.stderr
@@ -283,7 +304,7 @@ def test_answers_that_are_not_used_are_counted_with_the_reason(
 def test_a_metric_that_helps_is_applied_with_its_distance_as_the_next_geometry(
     home: Path, cli: Run, cli_json: RunJson
 ) -> None:
-    _made(home, cli, *_misled())
+    _make(home, cli, *_misled())
     assert _answered(cli_json, cli, 400).exit_code == 0
     applied = cli("dedup", "calibrate", "--apply", "--reason", "400 answers", "--by", "ann")
     assert applied.exit_code == 0, applied.output

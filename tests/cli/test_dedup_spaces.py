@@ -158,3 +158,16 @@ def test_an_encoder_that_cannot_be_loaded_is_said_with_what_to_do(
     result = cli("dedup", "reembed", "--project", "shop")
     assert result.exit_code == 1
     assert "evalratchet models compile" in result.stderr
+
+
+@pytest.mark.usefixtures("filled")
+def test_on_a_narrow_terminal_a_space_is_shown_whole_below_its_project(
+    cli: Run, wide: Callable[[int], None]
+) -> None:
+    wide(80)
+    shown = cli("dedup", "space", "--project", "shop").stdout.splitlines()
+    assert shown[0] == "project     shop"
+    assert shown[1].startswith("serves      axes@1/axes-64/text-")
+    assert shown[-1].startswith(f"configured  {HASHING}/text-")
+    wide(200)
+    assert len(cli("dedup", "space", "--project", "shop").stdout.splitlines()) == 2

@@ -28,10 +28,9 @@ TOPICS = ("my refund has not come", "the password is refused")
 
 
 @pytest.fixture
-def two_ways(home: Path) -> Path:
+def two_ways(made_once: Callable[..., Path]) -> Path:
     """Sixty patterns that fail in two ways; two of them, p00 and p01, lie at one place."""
-    asyncio.run(_fill())
-    return home
+    return made_once("two_ways", lambda: asyncio.run(_fill()))
 
 
 async def _fill() -> None:
@@ -95,7 +94,7 @@ def test_modes_are_found_listed_and_shown_with_their_patterns(cli: Run, cli_json
 @pytest.mark.usefixtures("two_ways")
 def test_a_proposal_is_shown_with_its_evidence_and_accepted(cli: Run, cli_json: RunJson) -> None:
     assert "Nothing is proposed" in cli("patterns", "proposals").stderr
-    cli("modes", "refit")
+    cli_json("modes", "refit")
     (one,) = [p for p in cli_json("patterns", "proposals") if {"p00", "p01"} <= set(p["patterns"])]
     listed = cli("patterns", "proposals", "--project", "shop").stdout
     assert one["proposal_id"] in listed
@@ -112,11 +111,11 @@ def test_a_proposal_is_shown_with_its_evidence_and_accepted(cli: Run, cli_json: 
 
 @pytest.mark.usefixtures("two_ways")
 def test_a_rejected_proposal_is_not_made_again(cli: Run, cli_json: RunJson) -> None:
-    cli("modes", "refit")
+    cli_json("modes", "refit")
     (one,) = [p for p in cli_json("patterns", "proposals") if {"p00", "p01"} <= set(p["patterns"])]
     rejected = cli_json("patterns", "proposals", "--reject", one["proposal_id"], "--by", "ada")
     assert (rejected["state"], rejected["decided_by"]) == ("rejected", "ada")
-    cli("modes", "refit")
+    cli_json("modes", "refit")
     left = cli_json("patterns", "proposals")
     assert not any({"p00", "p01"} <= set(p["patterns"]) for p in left)
     assert [p["state"] for p in cli_json("patterns", "proposals", "--state", "rejected")] == [

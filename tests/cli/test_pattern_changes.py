@@ -86,7 +86,7 @@ def test_a_split_says_what_went_and_what_stayed(cli: Run, shop: tuple[str, str])
 def test_the_history_names_who_what_and_why(
     cli: Run, cli_json: RunJson, shop: tuple[str, str]
 ) -> None:
-    assert "No pattern was merged or split yet" in cli("patterns", "history").stderr
+    assert "No pattern was merged, split or named yet" in cli("patterns", "history").stderr
     parcel, invoice = shop
     merged = cli_json("patterns", "merge", parcel, invoice, "--reason", "same", "--by", "ada")
     cli("patterns", "undo", merged["change_id"], "--by", "bob")
@@ -120,3 +120,50 @@ def test_what_cannot_be_is_said_in_a_sentence(
         assert result.exit_code == code, (arguments, result.output)
         assert said in result.stderr.replace("\n", " "), arguments
         assert "Traceback" not in result.stderr
+
+
+def test_a_name_is_shown_wherever_the_pattern_is_listed(
+    cli: Run, cli_json: RunJson, shop: tuple[str, str]
+) -> None:
+    parcel, _ = shop
+    done = cli("patterns", "name", parcel[:8], "lost  parcels", "--by", "ada", "--reason", "triage")
+    assert done.exit_code == 0, done.output
+    assert f"{parcel} is called 'lost parcels' now." in done.stdout
+    assert "evalratchet patterns undo" in done.stderr
+    assert "lost parcels: parcel 17" in cli("patterns", "list").stdout
+    shown = cli("patterns", "show", parcel).stdout.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in shown if line.startswith("name")] == [
+        "lost parcels"
+    ]
+    assert cli_json("patterns", "list")[0]["name"] == "lost parcels"
+    explained = cli("dedup", "explain", "t1", "--project", "shop").stdout
+    assert "lost parcels" in explained
+    renamed = cli("patterns", "name", parcel, "late parcels")
+    assert "is called 'late parcels' now, and no longer 'lost parcels'." in renamed.stdout
+    listed = cli("patterns", "history").stdout
+    assert f"{parcel} called 'lost parcels'" in listed
+    assert "triage" in listed
+    change = cli_json("patterns", "name", parcel, "--clear")
+    assert change["detail"] == {"pattern": parcel, "name": None, "before": "late parcels"}
+    assert "taken away" in cli("patterns", "history").stdout
+    undone = cli("patterns", "undo", change["change_id"])
+    assert undone.exit_code == 0, undone.output
+    assert cli_json("patterns", "show", parcel)["name"] == "late parcels"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 2, "--clear"),
+        (("lost", "--clear"), 2, "--clear"),
+        (("--clear",), 1, "has no name already"),
+        (("x" * 121,), 1, "at most 120 characters"),
+        (("  ",), 1, "at least one letter"),
+    ],
+)
+def test_what_is_no_name_is_said(
+    cli: Run, shop: tuple[str, str], arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = cli("patterns", "name", shop[0], *arguments)
+    assert done.exit_code == code
+    assert said in done.stderr

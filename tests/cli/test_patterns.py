@@ -67,3 +67,28 @@ def test_a_project_that_sent_nothing_is_an_answer(cli: Run, command: tuple[str, 
     result = cli("patterns", *command, "nobody")
     assert result.exit_code == 1
     assert "There are: other, shop" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [(60, "first, last, fault, project"), (80, "first, last"), (140, None)],
+)
+def test_a_narrow_terminal_shows_fewer_columns_but_what_the_patterns_are_about(
+    cli: Run, wide: Callable[[int], None], columns: int, left_out: str | None
+) -> None:
+    wide(columns)
+    shown = cli("patterns", "list").stdout.splitlines()
+    assert all(len(line) <= columns for line in shown[:4])
+    assert "parcel 17 did not come" in shown[1]
+    assert ("first" in shown[0]) == (left_out is None)
+    if left_out is not None:
+        assert shown[-1] == f"(A wider terminal shows more: {left_out}.)"
+
+
+def test_of_one_project_its_name_is_left_out_before_what_differs(
+    cli: Run, wide: Callable[[int], None]
+) -> None:
+    wide(90)
+    shown = cli("patterns", "list", "--project", "shop").stdout.splitlines()
+    assert shown[-1] == "(A wider terminal shows more: first, project.)"
+    assert "fault" in shown[0]

@@ -1,10 +1,15 @@
+import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
-from services.stream.port import Message
+from services.store.open import Store
+from services.stream.outcome import Hold
+from services.stream.port import Message, Record
+from services.stream.topics import Topics
 
 Run = Callable[..., Result]
 RunJson = Callable[..., Any]
@@ -64,3 +69,26 @@ def test_without_any_data_status_says_how_to_start(cli: Run) -> None:
     result = cli("status")
     assert result.exit_code == 3
     assert "evalratchet up" in result.stderr
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_is_held_for_a_project_is_shown_with_the_reason_and_waited_for(
+    cli: Run, cli_json: RunJson, home: Path
+) -> None:
+    async def hold() -> None:
+        store = Store(f"sqlite:///{home / 'store.db'}")
+        record = Record("failures", 0, 9, b"key", b"{}", (), 1)
+        why = Hold("airline", "its encoder is gone. Switch it.")
+        group = Topics().group("deduper")
+        await store.held.hold(group, [(record, why)], now_ms=1_767_312_000_000, due_ms=0)
+        await store.close()
+
+    assert cli_json("status")["held"] == []
+    asyncio.run(hold())
+    (held,) = cli_json("status")["held"]
+    assert (held["stage"], held["project"], held["records"]) == ("deduper", "airline", 1)
+    assert "1 of airline wait in deduper since 2026-01-02" in cli("status").stdout
+    assert "Switch it." in " ".join(cli("status").stdout.split())
+    result = cli("status", "--wait", "--timeout", "0.3")
+    assert result.exit_code == 1
+    assert "1 failures to be grouped" in result.stderr

@@ -250,6 +250,29 @@ def test_two_projects_never_share_a_pattern_id() -> None:
     assert len(ids) == 2
 
 
+def test_distances_are_stretched_where_texts_have_much_in_common() -> None:
+    """The same angle seen from the centre, in a project with a centre of length 0.8 and in one without."""
+    common, one, other = np.eye(3, dtype=np.float32)
+    near = {"model|0": one, "model|10": 0.8 * one + 0.6 * other}
+    events = [_candidate(1, "model|0"), _candidate(2, "model|10")]
+    made = [
+        _decide(
+            events,
+            geometry=Geometry(2, np.float32(shared) * common),
+            vectors={
+                name: (shared * common + np.sqrt(1 - shared**2) * row).astype(np.float32)
+                for name, row in near.items()
+            },
+        )
+        .decided[1]
+        .assignment
+        for shared in (0.0, 0.8)
+    ]
+    assert made[0].nearest_distance == pytest.approx(0.2, abs=1e-5)
+    assert made[1].nearest_distance == pytest.approx(0.2 * 0.875 / 0.6, abs=1e-5)
+    assert [one.decided_by for one in made] == ["embedding", "embedding"]
+
+
 def test_distances_are_seen_from_the_centre() -> None:
     """Two vectors a right angle apart are opposite each other, seen from the middle of them."""
     events = [_candidate(1, "model|10"), _candidate(2, "model|100")]

@@ -118,3 +118,42 @@ def test_a_centre_is_no_longer_young_from_twenty_texts_on() -> None:
     one = np.array([1, 0], dtype=np.float32)
     assert moved(first_geometry(2), [Centroid(one * 19, 19)]).young
     assert not moved(first_geometry(2), [Centroid(one * 20, 20)]).young
+    assert not moved(first_geometry(2), [Centroid(one * 19, 19)], 20).young, (
+        "of a text that is gone"
+    )
+
+
+def _seen_from(length: float) -> Geometry:
+    return Geometry(1, np.array([length, 0], dtype=np.float32))
+
+
+def test_where_texts_have_little_in_common_the_distance_is_plain_cosine() -> None:
+    assert [_seen_from(length).stretch for length in (0.0, 0.2, 0.48)] == [1.0, 1.0, 1.0]
+    cosines = np.array([1.0, 0.42, 0.0, -1.0])
+    np.testing.assert_allclose(_seen_from(0.3).distances(cosines), [0, 0.58, 1, 2], atol=1e-9)
+
+
+def test_the_more_texts_have_in_common_the_more_distances_are_stretched() -> None:
+    stretches = [_seen_from(length).stretch for length in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+    assert (np.diff(stretches) > 0).all()
+    assert stretches[3] == pytest.approx(0.875 / 0.6)
+
+
+def test_no_distance_is_greater_than_two_and_none_is_infinite() -> None:
+    """So that a dedup distance of 2 joins everything, also where all texts are nearly the same."""
+    far = _seen_from(1.0).distances(np.array([1.0, 0.9, 0.0, -1.0]))
+    assert far[0] == 0
+    assert 0 < far[1] < 2
+    assert far[2:].tolist() == [2.0, 2.0]
+
+
+def test_the_stretch_is_that_of_the_spread_of_the_texts_about_their_centre() -> None:
+    """The length of a unit vector less the mean of all, in the mean of squares."""
+    rng = np.random.default_rng(2)
+    raw = rng.normal(size=(500, 8)) + np.array([4.0, 0, 0, 0, 0, 0, 0, 0])
+    raw /= np.linalg.norm(raw, axis=1, keepdims=True)
+    centre = raw.mean(axis=0)
+    spread = float(np.sqrt(((raw - centre) ** 2).sum(axis=1).mean()))
+    found = Geometry(1, centre.astype(np.float32)).stretch
+    assert found == pytest.approx(0.875 / spread, rel=1e-4)
+    assert found > 1

@@ -1,3 +1,4 @@
+import tracemalloc
 from io import BytesIO
 
 import msgspec
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dedup.index
-from dedup.index import Index, NotAnIndex, Row
+import dedup.index_overlay
+from dedup.index import Index, Neighbour, NotAnIndex, Row
 
 DIMENSION = 24
 
@@ -256,7 +258,7 @@ def test_a_file_of_another_faiss_is_no_index(monkeypatch: pytest.MonkeyPatch) ->
     file = BytesIO()
     _filled(_unit(np.random.default_rng(1), 5)).write(file)
     monkeypatch.setattr(dedup.index, "FAISS_VERSION", "0.1")
-    with pytest.raises(NotAnIndex, match=r"not 1 of 0\.1"):
+    with pytest.raises(NotAnIndex, match=r"not 2 of 0\.1"):
         Index.read(BytesIO(file.getvalue()))
 
 
@@ -273,3 +275,83 @@ def test_memory_is_that_of_the_rows_and_about_two_hundred_bytes_a_pattern(
     exact, listed = _filled(vectors), _large(monkeypatch, vectors)
     assert 4 * 384 + 190 <= exact.memory_bytes / 4096 < 4 * 384 + 400
     assert listed.memory_bytes < exact.memory_bytes * 0.6
+
+
+def _exactly_nearest(index: Index, now: dict[str, np.ndarray], asked: np.ndarray) -> None:
+    rows = np.stack(list(now.values())).astype(np.float64)
+    found = index.search(asked[:1], ["g"], 8)[0]
+    exact = np.sort(1.0 - rows @ asked[0].astype(np.float64))[:8]
+    assert [one.distance for one in found] == pytest.approx(exact.tolist(), abs=3e-6)
+    for one in found:
+        assert one.distance == pytest.approx(1.0 - float(now[one.pattern_id] @ asked[0]), abs=3e-6)
+
+
+def test_thousands_of_patterns_are_searched_by_codes_with_exactly_the_same_answer() -> None:
+    rng = np.random.default_rng(1)
+    vectors = _unit(rng, 2500, 64)
+    index, now = _filled(vectors), {f"p{n}": row for n, row in enumerate(vectors)}
+    _exactly_nearest(index, now, _near(rng, vectors[:1]))
+    for number in range(0, 400, 2):  # codes follow what moves and goes, and come back with growth
+        index.drop(index.seq + 1, f"p{number}")
+        del now[f"p{number}"]
+        now[f"p{number + 1}"] = _near(rng, vectors[number : number + 1])[0]
+        index.put(index.seq + 1, f"p{number + 1}", "g", now[f"p{number + 1}"])
+        if number % 40 == 0:
+            _exactly_nearest(index, now, vectors[number : number + 1])
+    sharp = np.eye(64, dtype=np.float32)[:1]  # far outside of what the codes were made for
+    for number in range(1000):
+        row = sharp[0] if number == 0 else _unit(rng, 1, 64)[0]
+        now[f"q{number}"] = row
+        index.put(index.seq + 1, f"q{number}", "g", row)
+    _exactly_nearest(index, now, sharp)
+    _exactly_nearest(index, now, vectors[1:2])
+
+
+def test_patterns_too_close_for_codes_are_told_apart_exactly() -> None:
+    rng = np.random.default_rng(1)
+    middle = _unit(rng, 1, 64)
+    vectors = _near(rng, np.repeat(middle, 2200, axis=0), 0.01)
+    index = _filled(vectors)
+    _exactly_nearest(index, {f"p{n}": row for n, row in enumerate(vectors)}, vectors[7:8])
+    assert _ids(index, vectors[7:8]) == [["p7"]]
+
+
+def test_a_guard_with_one_pattern_takes_little_more_than_its_row() -> None:
+    rows, index = _unit(np.random.default_rng(1), 500, 384), Index(384)
+    tracemalloc.start()
+    for number, row in enumerate(rows):
+        index.put(number + 1, f"{number:016x}", f"model|tool_{number}", row)
+    taken = tracemalloc.get_traced_memory()[0] / 500
+    tracemalloc.stop()
+    assert taken < 4 * 384 + 1500
+    assert index.memory_bytes / 500 == pytest.approx(taken, rel=0.3)
+
+
+def test_lists_are_overdue_when_a_quarter_of_the_patterns_has_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dedup.index_overlay, "_FOLD_AT", 50)
+    rng = np.random.default_rng(1)
+    vectors = _unit(rng, 1000)
+    index, moved = _large(monkeypatch, vectors), _unit(rng, 300)
+    index.put_many([Row(2000 + n, f"p{n}", "g", row) for n, row in enumerate(moved[:200])])
+    assert index.overdue() == []
+    index.put_many([Row(3000 + n, f"p{200 + n}", "g", row) for n, row in enumerate(moved[200:])])
+    assert index.overdue() == ["g"]
+    grown = index.memory_bytes
+    index.train()
+    assert index.overdue() == []
+    assert index.memory_bytes < grown
+    assert _ids(index, moved) == [[f"p{n}"] for n in range(300)]
+
+
+def test_training_again_rounds_no_row_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    vectors = _unit(rng, 1000)
+    index = _large(monkeypatch, vectors)
+    before = index.search(vectors[:50], ["g"] * 50, 1)
+    for _ in range(3):
+        index.end_training("g", index.begin_training("g").run())
+    assert index.search(vectors[:50], ["g"] * 50, 1) == [
+        [Neighbour(one[0].pattern_id, one[0].distance)] for one in before
+    ]

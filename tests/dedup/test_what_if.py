@@ -126,6 +126,19 @@ def test_a_replay_at_another_distance_is_what_would_have_been_decided() -> None:
         assert found.groups.tolist() == firsts(then)
 
 
+@pytest.mark.parametrize("distance", [0.3, 0.8, 2.0])
+def test_a_replay_is_what_was_decided_where_texts_have_much_in_common(distance: float) -> None:
+    """Distances are stretched there, more with each move of the centre."""
+    vectors, guards = texts(400, groups=40), guards_of(400)
+    vectors = vectors + 2 * vectors[0]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    patterns, moves = decided(vectors, guards, distance, 64)
+    assert moves[-1].geometry.stretch > 1.5
+    assert replay(history(vectors, guards, patterns, moves), distance).groups.tolist() == firsts(
+        patterns
+    )
+
+
 def test_a_metric_counts_like_the_centre() -> None:
     vectors, guards = texts(200, groups=8), ["model|"] * 200
     metric = np.diag(np.linspace(0.1, 2, vectors.shape[1])).astype(np.float32)
@@ -138,7 +151,8 @@ def test_a_metric_counts_like_the_centre() -> None:
     assert found[0] != found[1]
     stretched = Geometry(1, plain.centre @ metric)
     by_hand = history(vectors @ metric, guards, ["a"] * 200, [Move(0, stretched)])
-    assert found[0] == replay(by_hand, 0.6).groups.tolist()
+    distance = 0.6 * stretched.stretch / bent.stretch
+    assert found[0] == replay(by_hand, distance).groups.tolist()
 
 
 def test_guards_are_never_in_one_pattern_even_at_the_largest_distance() -> None:

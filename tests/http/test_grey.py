@@ -40,10 +40,9 @@ def decided(event: str, *, grey: bool) -> Decided:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """A pattern of `shop` with two doubtful members."""
-    one = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await one.upgrade()
+    one = Store(sqlite_url)
     made = [decided("e1", grey=False), decided("e2", grey=True), decided("e3", grey=True)]
     vector = np.array([1, 0], dtype=np.float32)
     texts = [Embedded(d.candidate.fingerprint, d.candidate.text, vector) for d in made]

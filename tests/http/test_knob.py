@@ -55,10 +55,9 @@ def no_other(encoder: str) -> Hashing:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(tmp_path: Path, sqlite_url: str) -> AsyncIterator[Store]:
     """A store in which twenty failures of `shop` were decided, an hour after the other."""
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await store.upgrade()
+    store = Store(sqlite_url)
     deduper = Deduper(
         store.patterns,
         Encoders(Hashing(), no_other),
@@ -165,10 +164,12 @@ async def test_a_question_that_cannot_be_answered_says_what_to_change(
         assert said in answer.json()["error"]["message"]
 
 
-async def test_a_project_without_failures_is_not_found(application: Client) -> None:
+@pytest.mark.parametrize("path", [f"{WHAT_IF}?distance=0.4", "/v1/dedup/coverage?"])
+async def test_a_project_without_failures_is_not_found(application: Client, path: str) -> None:
     async with await application("ingest", "read", project=None) as client:
-        answer = await client.get(WHAT_IF, params={"distance": 0.4, "project": "nobody"})
+        answer = await client.get(f"{path}&project=nobody")
         assert answer.status_code == 404
+        assert "nobody has no" in answer.json()["error"]["message"]
 
 
 async def test_a_history_too_large_for_a_request_names_the_command(

@@ -22,10 +22,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-async def client(tmp_path: Path, publisher: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    tmp_path: Path, sqlite_url: str, publisher: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """The application, asked with a key of `shop`, which has one mode and one proposal."""
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await store.upgrade()
+    store = Store(sqlite_url)
     await store.modes.keep(
         Refitted(
             refit=ModeRefit(

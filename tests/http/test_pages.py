@@ -71,6 +71,12 @@ async def test_the_document_promises_of_readiness_only_what_is_so(
     assert ready["responses"].keys() == {"200", "503"}
 
 
+async def test_what_needs_no_key_is_drawn_without_a_lock(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    open_ = {path for path, found in paths.items() if found.get("get", {}).get("security") == []}
+    assert open_ == {"/healthz", "/readyz"}
+
+
 async def test_the_page_loads_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).text
     assert "https://" not in page

@@ -27,10 +27,9 @@ Client = Callable[..., Any]
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """Two patterns of `shop`: late, with two failures, and lost, with one."""
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await store.upgrade()
+    store = Store(sqlite_url)
     decided = []
     for event, pattern in (("a", "late"), ("b", "late"), ("c", "lost")):
         new = event != "b"
@@ -157,3 +156,61 @@ async def test_a_body_that_is_none_is_malformed(application: Client) -> None:
             answer = await client.get(CHANGES, params={"limit": limit})
             assert answer.status_code == 400
             assert "from 1 to 1000" in answer.json()["error"]["message"]
+
+
+NAME = "/v1/patterns/late/name"
+
+
+async def test_a_pattern_is_named_and_its_name_is_taken_away(
+    application: Client, store: Store
+) -> None:
+    async def name() -> str | None:
+        rows = await store.reader.patterns(project="shop", limit=9)
+        return next(row.name for row in rows if row.pattern_id == "late")
+
+    async with await application("ingest", "review", "read") as client:
+        answer = await client.put(NAME, json={"name": "late parcels", "by": "ada"})
+        assert answer.status_code == 200, answer.text
+        named = answer.json()
+        assert named["detail"] == {"pattern": "late", "name": "late parcels", "before": None}
+        assert named["by"].startswith("ada (key er_")
+        assert await name() == "late parcels"
+        answer = await client.delete(NAME, params={"reason": "not only parcels", "by": "bob"})
+        assert (answer.json()["reason"], answer.json()["detail"]["name"]) == (
+            "not only parcels",
+            None,
+        )
+        assert await name() is None
+        undo = await client.post(f"{CHANGES}/{answer.json()['change_id']}/undo")
+        assert undo.json()["detail"]["kind"] == "name"
+        assert await name() == "late parcels"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/v1/patterns/nothing/name", {"name": "x"}, 404, "no pattern nothing"),
+        (NAME, {"name": ""}, 422, "length >= 1"),
+        (NAME, {"name": " "}, 409, "at least one letter"),
+        (NAME, {"name": "x" * 121}, 422, "length <= 120"),
+        (NAME, {}, 422, "name"),
+        (NAME, None, 409, "has no name already"),
+        (f"{NAME}?by={'x' * 2001}", None, 400, "by has at most 2000 characters"),
+    ],
+)
+async def test_what_is_no_name_is_refused_with_what_to_change(
+    application: Client, store: Store, path: str, body: Any, status: int, said: str
+) -> None:
+    async with await application("ingest", "review") as client:
+        asked = client.delete(path) if body is None else client.put(path, json=body)
+        answer = await asked
+        assert answer.status_code == status, answer.text
+        assert said in answer.json()["error"]["message"]
+        assert not await store.changes.history("shop", limit=9)
+
+
+async def test_naming_wants_review(application: Client, store: Store) -> None:
+    async with await application("ingest", "read") as client:
+        assert (await client.put(NAME, json={"name": "x"})).status_code == 403
+        assert (await client.delete(NAME)).status_code == 403
+        assert not await store.changes.history("shop", limit=9)

@@ -77,6 +77,9 @@ class NoPatterns:
     async def split(self, project: str, pattern_id: str, *_: Any, **__: Any) -> PatternChange:
         raise NotThere(pattern_id)
 
+    async def name(self, project: str, pattern_id: str, *_: Any, **__: Any) -> PatternChange:
+        raise NotThere(pattern_id)
+
     async def undo(self, project: str, change_id: str, **_: Any) -> PatternChange:
         raise NotThere(change_id)
 
@@ -95,7 +98,8 @@ def make() -> tuple[Any, str]:
         expires_at=None,
     )
     memory.records[record.key_id] = record
-    ring = KeyRing(memory, clock=lambda: NOW)
+    # made when the tests are collected: keys do not grow stale until a test's turn comes
+    ring = KeyRing(memory, clock=lambda: NOW, elapsed=lambda: 0.0)
     asyncio.run(ring.refresh())
     app = create_capture_app(
         Collector(Nowhere(), Unredacted(), topic="traces", max_message_bytes=1 << 20),

@@ -111,7 +111,7 @@ class Sender(threading.Thread):
                     return
                 time.sleep(0.005)
 
-    def wait_for(self, acknowledged: int, *, seconds: float = 120) -> None:
+    def wait_for(self, acknowledged: int, *, seconds: float = 300) -> None:
         """Until so many traces are acknowledged."""
         deadline = time.monotonic() + seconds
         while len(self.acknowledged) < acknowledged:
@@ -152,7 +152,7 @@ class Asked:
         names = header.split(",")
         return [dict(zip(names, row.split(","), strict=True)) for row in rows]
 
-    def wait_until_all_is_in(self, seconds: float = 100) -> None:
+    def wait_until_all_is_in(self, seconds: float = 200) -> None:
         done = self.run("status", "--wait", "--timeout", str(seconds), timeout=seconds + 30)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -233,7 +233,7 @@ def counted_once() -> Callable[[Asked, Sender, str], None]:
 def wait_until_listening() -> Callable[[str], None]:
     """Waits until a capture address answers."""
 
-    def wait(url: str, seconds: float = 90) -> None:
+    def wait(url: str, seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -33,6 +34,7 @@ from services.stream.topics import Topics
 
 PROJECTS = 20
 FAILURES = 1200
+FIRST = 200  # are there before any service is: each of its kills comes in the midst of work
 KILLS_EACH = 4
 
 _MECHANISMS = (
@@ -95,12 +97,15 @@ async def _publish(stream: Stream, failures: Sequence[Failure]) -> None:
         await stream.publish([envelope.encode(one, topic) for one in batch])
 
 
-async def _killed_again_and_again(service: Any, indexes: Path, rng: random.Random) -> None:
+async def _killed_again_and_again(
+    service: Any, metrics: str, stream: Stream, indexes: Path, rng: random.Random
+) -> None:
+    """Each kill comes while it works: after it has decided something, and with more to come."""
     for turn in range(KILLS_EACH):
-        async with asyncio.timeout(120):
-            while service.log().count('"embedding_model_loaded"') <= turn:
-                await asyncio.sleep(0.05)  # another process's log tells nobody when it grows
-        await asyncio.sleep(rng.uniform(0.0, 1.5))
+        async with asyncio.timeout(120), httpx.AsyncClient() as client:
+            while not await _decided_something(client, metrics) and await _waiting(stream):
+                await asyncio.sleep(0.1)  # another process tells nobody when it gets on
+        await asyncio.sleep(rng.uniform(0.0, 0.5))
         await asyncio.to_thread(service.kill)
         if turn % 2:
             shutil.rmtree(indexes, ignore_errors=True)
@@ -110,10 +115,23 @@ async def _killed_again_and_again(service: Any, indexes: Path, rng: random.Rando
         service.start()
 
 
-async def _wait_until_read(stream: Stream, seconds: float = 150) -> None:
+async def _decided_something(client: httpx.AsyncClient, metrics: str) -> bool:
+    """Whether this start of the service has."""
+    try:
+        answer = await client.get(f"http://{metrics}/metrics")
+    except httpx.TransportError:
+        return False
+    return 'evalratchet_records_total{outcome="emit"' in answer.text
+
+
+async def _waiting(stream: Stream) -> int:
     topics = Topics()
+    return (await stream.lag(topics.input("deduper"), topics.group("deduper"))).waiting
+
+
+async def _wait_until_read(stream: Stream, seconds: float = 400) -> None:
     async with asyncio.timeout(seconds):
-        while (await stream.lag(topics.input("deduper"), topics.group("deduper"))).waiting:
+        while await _waiting(stream):
             await asyncio.sleep(0.2)
 
 
@@ -156,19 +174,22 @@ async def _assert_one_answer_each(stream: Stream, failures: Sequence[Failure]) -
     assert not await stream.browse(Topics().dead_letters("deduper"), limit=10)
 
 
-async def _run_the_faults(environment: dict[str, str], services: Sequence[Any]) -> None:
+async def _run_the_faults(environments: Sequence[dict[str, str]], start_service: Any) -> None:
     rng = random.Random()  # the moments are random on purpose; the promise holds at every one
     settings = Settings(
-        home=Path(environment["EVALRATCHET_HOME"]),
-        stream=environment.get("EVALRATCHET_STREAM", "sqlite"),
-        store=environment.get("EVALRATCHET_STORE", "sqlite"),
+        home=Path(environments[0]["EVALRATCHET_HOME"]),
+        stream=environments[0].get("EVALRATCHET_STREAM", "sqlite"),
+        store=environments[0].get("EVALRATCHET_STORE", "sqlite"),
     )
     failures = _failures()
     async with _opened(settings) as (store, stream):
+        await _publish(stream, failures[:FIRST])
+        services = [start_service("serve", "dedup", environment=one) for one in environments]
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_publish(stream, failures))
-            for service in services:
-                tasks.create_task(_killed_again_and_again(service, settings.home / "indexes", rng))
+            tasks.create_task(_publish(stream, failures[FIRST:]))
+            for service, one in zip(services, environments, strict=True):
+                metrics, indexes = one["EVALRATCHET_METRICS_LISTEN"], settings.home / "indexes"
+                tasks.create_task(_killed_again_and_again(service, metrics, stream, indexes, rng))
         await _wait_until_read(stream)
         for service in services:
             assert await asyncio.to_thread(service.terminate) == 0, service.log()
@@ -184,26 +205,30 @@ def _prepare(asked: Any, *commands: tuple[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 async def test_on_the_embedded_default_kills_make_no_twins_and_lose_nothing(
-    embedded, asking, start_service
+    embedded, asking, start_service, unused_tcp_port_factory
 ):
-    _prepare(asking(embedded), ("db", "upgrade"))
+    environment = {
+        **embedded,
+        "EVALRATCHET_METRICS_LISTEN": f"127.0.0.1:{unused_tcp_port_factory()}",
+    }
+    _prepare(asking(environment), ("db", "upgrade"))
     async with _opened(Settings(home=Path(embedded["EVALRATCHET_HOME"]))) as (_, stream):
         await stream.apply_topics(
             Topics().all(partitions=1, retention_ms=86_400_000, max_trace_bytes=1 << 20)
         )
-    service = start_service("serve", "dedup", environment=embedded)
-    await _run_the_faults(embedded, [service])
+    await _run_the_faults([environment], start_service)
 
 
 @pytest.mark.slow
 @pytest.mark.kafka
 @pytest.mark.postgres
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 async def test_two_dedupers_on_kafka_make_no_twins_and_lose_nothing(
-    local_kafka, own_postgres, tmp_path, asking, start_service
+    local_kafka, own_postgres, tmp_path, asking, start_service, unused_tcp_port_factory
 ):
+    """Both keep their names over their deaths, so that each comes back to work at once."""
     libs = Path(__file__).resolve().parents[2] / ".kafka" / "libs"
     cluster = local_kafka.Cluster(tmp_path / "kafka", libs)
     try:
@@ -217,7 +242,13 @@ async def test_two_dedupers_on_kafka_make_no_twins_and_lose_nothing(
             "EVALRATCHET_LOG_FORMAT": "json",
         }
         _prepare(asking(environment), ("db", "upgrade"), ("topics", "apply"))
-        services = [start_service("serve", "dedup", environment=environment) for _ in range(2)]
-        await _run_the_faults(environment, services)
+        own = [
+            {
+                "EVALRATCHET_INSTANCE_ID": name,
+                "EVALRATCHET_METRICS_LISTEN": f"127.0.0.1:{unused_tcp_port_factory()}",
+            }
+            for name in ("dedup-0", "dedup-1")
+        ]
+        await _run_the_faults([environment | one for one in own], start_service)
     finally:
         await asyncio.to_thread(cluster.stop, wipe=True, gently=False)

@@ -11,7 +11,7 @@ ACKNOWLEDGED = 2000
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_twenty_kills_lose_nothing_and_count_nothing_twice(
     embedded, start_service, start_sender, asking, counted_once, wait_until_listening
 ):
@@ -29,7 +29,7 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice(
     sender.wait_for(ACKNOWLEDGED)
     sender.finish()
     asked = asking(embedded)
-    asked.wait_until_all_is_in()
+    asked.wait_until_all_is_in(300)
     counted_once(asked, sender, "faults")
     assert service.terminate() == 0, service.log()
 

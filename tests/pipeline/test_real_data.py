@@ -34,7 +34,7 @@ def installed(request, embedded, start_service, asking, wait_until_listening, to
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_every_failing_session_is_counted_once_and_every_good_one_is_not(installed, sample_data):
     """Failing is what the people who recorded the sessions say it is."""
     done = installed.run(
@@ -70,7 +70,7 @@ def test_every_failing_session_is_counted_once_and_every_good_one_is_not(install
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_real_otlp_requests_are_taken_and_other_signals_are_refused_with_a_reason(
     installed, sample_data
 ):
@@ -94,7 +94,7 @@ def test_real_otlp_requests_are_taken_and_other_signals_are_refused_with_a_reaso
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_bundled_model_groups_rewordings_of_one_goal(
     embedded, start_service, asking, wait_until_listening, sample_data
 ):

@@ -1,10 +1,12 @@
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
@@ -22,12 +24,14 @@ from services.indexes import Indexes
 from services.pattern_store import GeometryMove, Serving
 from services.policy import Policies, Policy
 from services.spaces import space_of
-from services.stream.outcome import DeadLetter, Emit, Outcome, Retry
+from services.stream.outcome import DeadLetter, Emit, Hold, Outcome, Retry
 
 Make = Callable[..., Failure]
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SPACE = space_of(HashingEncoder.identity, TextPolicy())
 ONLY_TURNS = TextPolicy(parts=(TextPart(part="turns", chars=300),))
+
+PARTS = [TextPart(part="turns", chars=chars) for chars in (100, 200, 300)]
 
 
 @pytest.fixture
@@ -427,6 +431,38 @@ async def test_a_metric_that_was_put_in_force_does_not_fill_the_index_under_the_
     assert filled == ["shop"]
 
 
+async def test_a_metric_and_the_distance_that_goes_with_it_take_effect_in_one_step(
+    make_deduper: Callable[..., Deduper], make_failure: Make, patterns: Any, policy_store: Any
+) -> None:
+    """The policy is read again every two seconds only; the metric is seen under the lock."""
+    deduper = make_deduper()
+    first = _how(await deduper.handle([make_failure("t1", input="where is my parcel please")]))
+    asked = len(policy_store.asked)
+    near = make_failure("t2", input="where is my parcel, please tell")
+    assert _how(await deduper.handle([near]))[0][0] == first[0][0]
+    assert len(policy_store.asked) == asked, "it is remembered"
+    async with patterns.locked("shop") as store:
+        now = await store.geometry(SPACE)
+        geometry = msgspec.structs.replace(
+            now, number=now.number + 1, metric=np.eye(len(now.centre), dtype=np.float32)
+        )
+        await store.move(
+            GeometryMove(
+                space=SPACE,
+                geometry=geometry,
+                kind="metric",
+                texts=2,
+                by="ann",
+                reason="",
+                at=NOW,
+            )
+        )
+    policy_store.policies["shop"] = Policy(dedup=DedupPolicy(distance=0))
+    later = make_failure("t3", input="where is my parcel, please tell me")
+    assert _how(await deduper.handle([later]))[0][0] != first[0][0]
+    assert len(policy_store.asked) == asked + 1
+
+
 def _name(number: int) -> str:
     return "".join("abcdefghij"[int(digit)] for digit in str(number)) * 2
 
@@ -511,13 +547,14 @@ async def test_an_encoder_that_is_not_there_holds_only_the_failures_that_need_it
             make_failure("t4", project="new", input="my parcel is too late"),
         ]
     )
-    assert isinstance(held, Retry)
+    assert isinstance(held, Hold)
+    assert held.project == "shop"
     assert "there is no compiled model in models." in held.detail
     assert "evalratchet dedup reembed --project shop --switch" in held.detail
     assert _how([known]) == [(pattern_id, "fingerprint")]
     assert _how([other])[0][1] == "first"
-    with pytest.raises(Unavailable, match="cannot be loaded"):  # nothing else is left to do
-        await after.handle([make_failure("t2", input="my parcel is too late")])
+    (alone,) = await after.handle([make_failure("t2", input="my parcel is too late")])
+    assert isinstance(alone, Hold)
     gone.missing = None
     outcomes = await after.handle([make_failure("t2", input="my parcel is too late")])
     assert _how(outcomes) == [(pattern_id, "embedding")]
@@ -567,7 +604,18 @@ async def test_a_worker_that_cannot_be_had_just_now_is_waited_for(
     with pytest.raises(Unavailable, match="was stopped"):
         await deduper.handle([make_failure("t1", input="my parcel is late")])
     embedder.away = None
-    assert _how(await deduper.handle([make_failure("t1", input="my parcel is late")]))
+    ((pattern_id, _),) = _how(await deduper.handle([make_failure("t1", input="my parcel is late")]))
+    embedder.away = "the embedding worker was stopped"
+    later, known = await deduper.handle(
+        [
+            make_failure("t2", input="my parcel is too late"),
+            make_failure("t3", input="My parcel is late!"),
+        ]
+    )
+    assert later == Retry(
+        "the embedding worker was stopped", 5.0
+    )  # it is everybody's: none is held
+    assert _how([known]) == [(pattern_id, "fingerprint")]
 
 
 async def test_a_failure_without_any_text_has_a_pattern_too(
@@ -610,3 +658,66 @@ async def test_every_text_gets_a_pattern_and_the_same_one_again(
     assert how == "first"
     again = await deduper.handle([make_failure("t2", input=text, output=text)])
     assert _how(again) == [(pattern_id, "fingerprint")]
+
+
+# --- index files -------------------------------------------------------------------------------
+
+
+async def test_nobody_waits_for_a_disk_with_the_stores_lock(
+    make_deduper: Callable[..., Deduper],
+    make_failure: Make,
+    patterns: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While an index is written, a decision of its project waits, and the store is free."""
+    monkeypatch.setattr("services.indexes._SAVE_AFTER", 1)
+    go_on, saving, save = threading.Event(), threading.Event(), IndexFiles.save
+
+    def slow(*arguments: Any) -> None:
+        saving.set()
+        go_on.wait(30)
+        save(*arguments)
+
+    monkeypatch.setattr(IndexFiles, "save", slow)
+    deduper = make_deduper()
+    texts = ("my parcel is late", "refund me", "where is the invoice")
+    for number, text in enumerate(texts):
+        await deduper.handle([make_failure(f"t{number}", input=text)])
+        if saving.is_set():
+            break
+    assert saving.is_set()
+    deciding = asyncio.create_task(deduper.handle([make_failure("t9", input="a new one")]))
+    await asyncio.sleep(0.05)
+    assert not deciding.done()
+    async with asyncio.timeout(60), patterns.locked("shop"):
+        pass
+    go_on.set()
+    assert _how(await asyncio.wait_for(deciding, 60))[0][1] == "first"
+
+
+async def test_index_files_of_spaces_that_one_cannot_go_back_to_are_deleted(
+    make_deduper: Callable[..., Deduper], make_failure: Make, patterns: Any, tmp_path: Path
+) -> None:
+    files = IndexFiles(tmp_path / "indexes")
+    spaces = [space_of(HashingEncoder.identity, TextPolicy(parts=(part,))) for part in PARTS]
+    for number, (space, part) in enumerate(zip(spaces, PARTS, strict=True), 1):
+        async with patterns.locked("shop") as store:
+            await store.serve(
+                Serving(
+                    ordinal=number,
+                    space=space,
+                    encoder=HashingEncoder.identity,
+                    text=TextPolicy(parts=(part,)),
+                    by="ann",
+                    reason="a test",
+                    at=NOW,
+                )
+            )
+        indexes = Indexes(files)
+        deduper = make_deduper(indexes=indexes)
+        for one in range(3):
+            text = f"{'so ' * one}{('late', 'broken', 'lost')[number - 1]}"
+            await deduper.handle([make_failure(f"t{number}-{one}", input=text)])
+        await indexes.close()
+    assert [files.path("shop", space).exists() for space in spaces] == [False, True, True]

@@ -13,18 +13,21 @@ async def test_the_configured_encoder_is_the_one_that_is_loaded_already(
     assert await encoders.of(embedder.encoder) is embedder
 
 
-async def test_beside_the_configured_one_only_the_latest_other_is_kept(
+async def test_beside_the_configured_one_the_two_that_were_asked_for_last_are_kept(
     encoders: Encoders, embedder: Any, other_embedders: dict[str, Any]
 ) -> None:
-    """A model is hundreds of megabytes."""
-    for name in ("one@1/x", "two@1/x"):
+    """A model is hundreds of megabytes; loading it takes seconds, and batches alternate."""
+    for name in ("one@1/x", "two@1/x", "three@1/x"):
         other_embedders[name] = type(embedder)(name)
-    one = await encoders.of("one@1/x")
-    assert await encoders.of("one@1/x") is one
-    two = await encoders.of("two@1/x")
-    assert (one.closed, two.closed, embedder.closed) == (1, 0, 0)  # type: ignore[attr-defined]
+    one, two = await encoders.of("one@1/x"), await encoders.of("two@1/x")
+    for _ in range(3):
+        assert await encoders.of("two@1/x") is two
+        assert await encoders.of("one@1/x") is one
+    assert (one.closed, two.closed) == (0, 0)  # type: ignore[attr-defined]
+    three = await encoders.of("three@1/x")
+    assert (one.closed, two.closed, embedder.closed) == (0, 1, 0)  # type: ignore[attr-defined]
     await encoders.close()
-    assert (two.closed, embedder.closed) == (1, 1)  # type: ignore[attr-defined]
+    assert (one.closed, three.closed, embedder.closed) == (1, 1, 1)  # type: ignore[attr-defined]
 
 
 async def test_one_that_is_refused_is_let_go_and_asked_for_again_later(

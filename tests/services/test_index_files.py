@@ -117,3 +117,13 @@ def test_what_a_process_that_died_has_left_half_written_is_swept_up_an_hour_late
     os.utime(old, (0, 0))
     files.save("shop", "space", _index(6))
     assert sorted(path.parent.iterdir()) == [path, young]
+
+
+def test_a_file_that_is_not_needed_any_more_goes_with_its_folder(files: IndexFiles) -> None:
+    files.remove("shop", "space")  # there is none
+    files.save("shop", "space", _index())
+    files.save("shop", "other", _index())
+    files.remove("shop", "space")
+    assert files.load("shop", "space") is None
+    assert not files.path("shop", "space").parent.exists()
+    assert files.load("shop", "other") is not None

@@ -1,6 +1,8 @@
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,3 +229,63 @@ async def test_the_index_not_used_for_longest_goes_when_memory_is_short(
     assert indexes.patterns < 120
     async with indexes.using("one", "space", PLAIN, store) as index:
         assert len(index) == 40
+
+
+async def test_an_index_that_grows_makes_the_others_go_when_memory_is_short(
+    store: _Centroids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 60_000)
+    indexes, growing = Indexes(None), _Centroids()
+    for project, centroids in (("one", store), ("two", growing)):
+        async with indexes.using(project, "space", PLAIN, centroids):
+            pass
+    assert indexes.holds("one", "space", PLAIN)
+    for number, vector in enumerate(_vectors(400, 9)):
+        growing.put(f"n{number}", vector)
+    async with indexes.using("two", "space", PLAIN, growing) as index:
+        assert len(index) == 400
+    assert not indexes.holds("one", "space", PLAIN)
+    assert indexes.holds("two", "space", PLAIN)
+
+
+async def test_one_can_wait_until_an_index_is_written_and_only_for_that_one(
+    store: _Centroids, files: IndexFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SAVE_AFTER", 10)
+    go_on, save = threading.Event(), IndexFiles.save
+
+    def slow(*arguments: Any) -> None:
+        go_on.wait(30)
+        save(*arguments)
+
+    monkeypatch.setattr(IndexFiles, "save", slow)
+    indexes = Indexes(files)
+    await _found(indexes, store, _vectors(1))
+    await asyncio.wait_for(indexes.written("shop", "another space"), 5)
+    waiting = asyncio.create_task(indexes.written("shop", "space"))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    go_on.set()
+    await asyncio.wait_for(waiting, 60)
+    assert files.path("shop", "space").exists()
+    await asyncio.wait_for(indexes.written("shop", "space"), 5)
+
+
+async def test_an_index_that_nobody_needs_again_goes_with_its_file(
+    store: _Centroids, files: IndexFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexes = Indexes(files)
+    await _found(indexes, store, _vectors(1))
+    await indexes.close()
+    await indexes.discard("shop", "space")
+    assert indexes.patterns == 0
+    assert not files.path("shop", "space").exists()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(IndexFiles, "remove", refused)
+    with capture_logs() as logs:
+        await indexes.discard("shop", "space")
+    assert [log["event"] for log in logs] == ["index_not_removed"]
+    await Indexes(None).discard("shop", "space")

@@ -55,6 +55,19 @@ async def test_it_says_so_at_attempts_1_2_4_and_8_and_why(log: _Log, in_a_hurry:
     assert {line["why"] for line in log.lines} == {"the broker is away"}
 
 
+async def test_after_the_given_time_it_gives_up_with_the_last_reason(
+    log: _Log, in_a_hurry: None
+) -> None:
+    work = _Flaky(1_000_000)
+    with pytest.raises(Unavailable, match="the broker is away"):
+        await patiently(work, stop=asyncio.Event(), log=log, give_up_seconds=0.02)
+    assert work.calls > 1
+    once = _Flaky(1_000_000)
+    with pytest.raises(Unavailable):
+        await patiently(once, stop=asyncio.Event(), log=log, give_up_seconds=0)
+    assert once.calls == 1
+
+
 async def test_any_other_error_is_raised_at_once(log: _Log) -> None:
     work = _Flaky(1, ValueError("a bug"))
     with pytest.raises(ValueError, match="a bug"):

@@ -334,6 +334,45 @@ async def test_another_text_policy_takes_the_texts_from_the_archive_as_far_as_it
     assert len(embedder.asked) == asked, "it is known by its fingerprint"
 
 
+async def test_a_split_of_an_older_failure_holds_for_those_after_another_text_policy(
+    filled: Any,
+    patterns: Any,
+    store: Any,
+    archive: Archive,
+    embedder: Any,
+    make_deduper: Callable[..., Deduper],
+    make_failure: Make,
+) -> None:
+    """Their fingerprint is another one; and back under the former policy it is as it was."""
+    before = await filled()
+    root = before[0]
+    await store.changes.merge("shop", root, [before[2]], by="ann", reason="", at=NOW)
+    first = await _serving(patterns)
+    work = Reembedding(
+        patterns, store.embeddings, store.spaces, archive, embedder, clock=lambda: NOW
+    )
+    target = Target(first.encoder, ONLY_TURNS)
+    _, second = await work.switch("shop", first, target, by="ann", reason="")
+
+    async def fails(name: str) -> str:
+        failure = make_failure(name, input=TEXTS[2], output=f"the answer of {name}")
+        (found,) = _patterns(await make_deduper().handle([failure]))
+        return found
+
+    assert await fails("t60") == root
+    change = await store.changes.split("shop", root, ["event-t2"], by="ann", reason="", at=NOW)
+    made = change.detail["to"]
+    assert change.detail["count"] == 2
+    assert await fails("t61") == made
+    archive.failures.clear()  # what the former space had is not asked of the archive
+    back = Target(first.encoder, first.text)
+    prepared, _ = await work.switch("shop", second, back, by="ann", reason="back")
+    assert prepared.embedded == 0
+    assert (await _centroids(patterns, first.space))[made] == 1
+    (again,) = _patterns(await make_deduper().handle([make_failure("t62", input=TEXTS[2])]))
+    assert again == made
+
+
 async def test_a_split_while_another_text_policy_is_prepared_is_followed(
     filled: Any,
     reembedding: Reembedding,

@@ -100,9 +100,9 @@ async def test_a_store_that_does_not_answer_is_left_alone_for_a_while(line, fold
 
 
 async def test_a_store_that_hangs_is_not_waited_for(line, folder, monkeypatch):
-    monkeypatch.setattr("services.sidecar_memory._ASK_SECONDS", 0.05)
     remembered = RememberedPolicies(line, folder)
     await remembered.of("p")
+    monkeypatch.setattr("services.sidecar_memory._ASK_SECONDS", 0.05)
     line.hangs = True
     assert await remembered.of("p") == Policy()
     with pytest.raises(Unavailable, match="within"):

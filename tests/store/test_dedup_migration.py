@@ -1,16 +1,31 @@
 """Migration 0005 carries patterns over into centroids and embeddings, and folds them back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
+from capture.events import Failure
+from capture.trace import Step, Trace
+from dedup.encoders.hashing import HashingEncoder
+from dedup.events import Assigned
+from dedup.policy import TextPolicy
+from services.deduper import Deduper
+from services.encoders import Encoders
+from services.index_files import IndexFiles
+from services.indexes import Indexes
+from services.policy import Policies
+from services.reembedding import Reembedding, Target
 from services.store.engines import open_database
 from services.store.open import Store
 from services.store.schema import downgrade, upgrade
+from services.stream.outcome import Emit, Hold
+from services.stream.port import Record
 
 SPACE = "all-MiniLM-L6-v2@53aa51172d14/sentence-transformers/text-1"
 OLDER = "hashing-512/1/text-1"
@@ -185,26 +200,32 @@ async def test_going_back_keeps_every_occurrence_and_vector(filled_url: str) -> 
     await upgrade(filled_url)
 
 
+def add_case(
+    connection: Connection, case_id: str, pattern_id: str, event: str, superseded: str | None
+) -> None:
+    insert(
+        connection,
+        "eval_case",
+        project="shop",
+        case_id=case_id,
+        pattern_id=pattern_id,
+        from_event_id=event,
+        set="backlog",
+        severity="high",
+        weight=0.5,
+        label="latency",
+        occurrences=1,
+        last_failed_at=when(connection),
+        created_at=when(connection),
+        body="{}",
+        superseded_by=superseded,
+    )
+
+
 def change(connection: Connection) -> None:
     """Pattern b was merged into a, which has no case, and one that was superseded later."""
-    for case_id, pattern_id, superseded in (("c-b", "b", None), ("c-old", "old", "change")):
-        insert(
-            connection,
-            "eval_case",
-            project="shop",
-            case_id=case_id,
-            pattern_id=pattern_id,
-            from_event_id=f"{pattern_id}1",
-            set="backlog",
-            severity="high",
-            weight=0.5,
-            label="latency",
-            occurrences=1,
-            last_failed_at=when(connection),
-            created_at=when(connection),
-            body="{}",
-            superseded_by=superseded,
-        )
+    add_case(connection, "c-b", "b", "b1", None)
+    add_case(connection, "c-old", "old", "old1", "change")
     total = np.array(VECTORS["a"]) + VECTORS["b"]
     connection.execute(text("UPDATE pattern SET root = 'a' WHERE pattern_id = 'b'"))
     connection.execute(text("UPDATE pattern SET occurrences = 3 WHERE pattern_id = 'a'"))
@@ -219,3 +240,150 @@ async def test_an_empty_store_goes_up_and_down(empty_url: str) -> None:
     await upgrade(empty_url)
     await downgrade(empty_url, "0004")
     await upgrade(empty_url)
+
+
+async def test_failures_that_were_set_aside_are_not_thrown_away(empty_url: str) -> None:
+    """They are nowhere else: the version before has no place for them."""
+    await upgrade(empty_url)
+    store = Store(empty_url)
+    try:
+        record = Record("failures", 0, 1, b"key", b"{}", (), 1)
+        hold = Hold("shop", "its encoder is gone")
+        await store.held.hold("deduper", [(record, hold)], now_ms=1, due_ms=2)
+        with pytest.raises(RuntimeError, match="set aside"):
+            await downgrade(empty_url, "0004")
+        await store.held.release("deduper", [record], due_ms={"shop": 3})
+        await store.close()
+        await downgrade(empty_url, "0004")
+    finally:
+        await store.close()
+
+
+async def test_two_cases_that_a_split_left_on_one_pattern_are_kept_on_the_way_back(
+    filled_url: str,
+) -> None:
+    """The version before allows one case for a pattern: the other one keeps its own place."""
+    await upgrade(filled_url)
+
+    def left(connection: Connection) -> None:
+        for case_id, event, superseded in (
+            ("c1", "a1", "x"),
+            ("c2", "a2", None),
+            ("c3", "b1", "x"),
+        ):
+            add_case(connection, case_id, "a", event, superseded)
+
+    await on(filled_url, left)
+    await downgrade(filled_url, "0004")
+
+    def cases(connection: Connection) -> list[tuple[str, str]]:
+        query = text("SELECT case_id, pattern_id FROM eval_case ORDER BY case_id")
+        return [tuple(row) for row in connection.execute(query)]
+
+    assert await on(filled_url, cases) == [("c1", "a/c1"), ("c2", "a"), ("c3", "a/c3")]
+    await upgrade(filled_url)
+
+
+class Hashing:
+    """Embeds without a model, and without a worker."""
+
+    encoder = HashingEncoder.identity
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def start(self) -> None:
+        """Nothing to load."""
+
+    async def ready(self) -> None:
+        """Nothing to load."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
+        self.asked += texts
+        return list(HashingEncoder().encode(texts))
+
+    async def close(self) -> None:
+        """Nothing to stop."""
+
+
+class Archive:
+    """Two failures of model a's pattern are archived: the tool failed that each is about."""
+
+    async def of(self, project: str, trace_id: str) -> Failure | None:
+        return failure(trace_id) if trace_id == "t-a1" else None
+
+
+def failure(trace_id: str, text: str = "where is my parcel") -> Failure:
+    steps = [Step(type="tool_result", name="find_order", error="timeout", content="")]
+    trace = Trace(trace_id=trace_id, project="shop", input=text, steps=steps)
+    moment = datetime(2026, 3, 2, tzinfo=UTC)
+    return Failure(
+        event_id=f"e-{trace_id}",
+        trace=trace,
+        signals=(),
+        severity="high",
+        fault="model",
+        failed_at=moment,
+    )
+
+
+async def test_what_another_version_embedded_is_not_compared_until_it_is_written_anew(
+    filled_url: str, open_at: Callable[[str], Store], tmp_path: Path
+) -> None:
+    """Its failures wait, alone, and the message has the command; then they find their patterns."""
+    await upgrade(filled_url)
+    store = open_at(filled_url)
+    embedder = Hashing()
+
+    def none(encoder: str) -> Hashing:
+        raise ValueError(encoder)
+
+    deduper = Deduper(
+        store.patterns,
+        Encoders(embedder, none),
+        Indexes(IndexFiles(tmp_path / "indexes")),
+        Policies(store.policies),
+        clock=lambda: datetime.now(UTC),
+    )
+    other = msgspec.structs.replace(failure("t9"), event_id="of another")
+    trace = msgspec.structs.replace(other.trace, project="bank")
+    batch = [failure("t8"), msgspec.structs.replace(other, trace=trace)]
+    held, decided = await deduper.handle(batch)
+    assert isinstance(held, Hold)
+    assert held.project == "shop"
+    assert "evalratchet dedup reembed --project shop --switch" in held.detail
+    assert isinstance(decided, Emit)
+    assert await store.spaces.texts("shop", SPACE) == 2
+
+    async with store.patterns.reading("shop") as reader:
+        serving = await reader.serving()
+    assert serving is not None
+    work = Reembedding(
+        store.patterns,
+        store.embeddings,
+        store.spaces,
+        Archive(),
+        embedder,
+        clock=lambda: datetime.now(UTC),
+    )
+    target = Target(embedder.encoder, TextPolicy())
+    prepared, _ = await work.switch("shop", serving, target, by="ann", reason="")
+    assert (prepared.texts, prepared.from_archive) == (2, 1)
+
+    same = failure("t10"), failure("t11", "please, where is my parcel")
+    outcomes = await deduper.handle([failure("t8"), *same])
+    events = [one.event for one in outcomes if isinstance(one, Emit)]
+    found = [one.assignment for one in events if isinstance(one, Assigned)]
+    assert [one.pattern_id for one in found] == ["a", "a", "a"]
+    assert {one.embedding_space for one in found} == {target.space}
+    guards = await on(
+        filled_url,
+        lambda connection: connection.execute(
+            text("SELECT pattern_id, guard FROM pattern WHERE project = 'shop' ORDER BY 1")
+        ).all(),
+    )
+    assert [tuple(row) for row in guards] == [
+        ("a", "model|find_order"),
+        ("b", "input|"),
+        ("old", "unknown|"),
+    ]

@@ -13,6 +13,7 @@ from capture.events import FailingSignal, Failure, TraceReceived
 from capture.trace import Trace
 from services.errors import Unavailable
 from services.stream import envelope
+from services.stream.holding import Holding
 from services.stream.limit import DeadLetterLimit
 from services.stream.loop import Loop
 from services.stream.loop_settings import LoopSettings
@@ -155,7 +156,13 @@ def metrics() -> Metrics:
 def make_loop(remembered: Remembered, metrics: Metrics) -> Callable[..., Loop]:
     """A loop over a log; a second one is what comes after a restart."""
 
-    def make(log: Any, handler: Any, decode: Any = envelope.decode, **changes: Any) -> Loop:
+    def make(
+        log: Any,
+        handler: Any,
+        decode: Any = envelope.decode,
+        holding: Holding | None = None,
+        **changes: Any,
+    ) -> Loop:
         given = {"batch": 10, "limit": NO_LIMIT, "max_message_bytes": LARGEST_BYTES, **changes}
         settings = LoopSettings("scorer", "scorer", "out", "in.dlq", wait_seconds=0.01, **given)
         return Loop(
@@ -166,6 +173,7 @@ def make_loop(remembered: Remembered, metrics: Metrics) -> Callable[..., Loop]:
             attempts=remembered,
             metrics=metrics.stage("scorer"),
             decode=decode,
+            holding=holding,
         )
 
     return make
@@ -182,7 +190,7 @@ def running() -> Callable[[Loop], AbstractAsyncContextManager[asyncio.Task[None]
             yield task
         finally:
             loop.stop()
-            await asyncio.wait_for(task, 10)
+            await asyncio.wait_for(task, 60)
 
     return running
 

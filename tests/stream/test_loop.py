@@ -286,7 +286,7 @@ async def test_stopping_during_an_outage_commits_nothing(double, well_formed, ma
     task = asyncio.create_task(loop.run())
     await asyncio.sleep(0.05)
     loop.stop()
-    await asyncio.wait_for(task, 2)
+    await asyncio.wait_for(task, 20)
     assert double.committed == 0
 
 

@@ -96,7 +96,7 @@ async def test_stopping_during_an_outage_is_no_evidence_against_a_record(
         task = asyncio.create_task(loop.run())
         await asyncio.sleep(0.01)
         loop.stop()
-        await asyncio.wait_for(task, 2)
+        await asyncio.wait_for(task, 20)
     assert "in.dlq" not in double.topics
     assert remembered.counts == {}
 

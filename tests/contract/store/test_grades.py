@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
+
+from recording import Recording
+from sqlalchemy import select
 
 from capture.events import Severity
 from grade.events import Grade
 from services.grader import Graduate
+from services.store.change_rows import Signed
 from services.store.open import Store
+from services.store.pattern_split import split
+from services.store.tables import grade
 
 
 def graduate(
@@ -60,3 +67,25 @@ async def test_workers_at_once_agree(another_store: Callable[[], Store]) -> None
 
     answers = await asyncio.gather(*(work(worker) for worker in range(6)))
     assert all(answer == answers[0] for answer in answers)
+
+
+async def test_a_grade_that_comes_during_a_split_is_of_the_pattern_that_it_makes(
+    store: Store, another_store: Callable[[], Store], at: Callable[[float], datetime]
+) -> None:
+    """It is kept after the split then, or moved by it; never left with the pattern from before."""
+    project = Recording(store, at)
+    root = await project.fail("e1", "one")
+    await project.fail("e2", "two", into=root, vector=(0, 1, 0, 0), promoted=False)
+    async with another_store()._database.writing("promote", "shop") as session:
+        signed = Signed("ada", "because", at(60))
+        change = await session.run(
+            lambda connection: split(connection, "shop", root, ["e2"], signed)
+        )
+        grades = [Graduate("shop", "e2", root, graduate("e2", 0.5).grade)]
+        late = asyncio.create_task(store.grades.settle(grades))
+        await asyncio.wait({late}, timeout=0.3)
+        assert not late.done()
+    await late
+    of_event = select(grade.c.pattern_id).where(grade.c.event_id == "e2")
+    kept = await store._database.read(lambda connection: connection.scalar(of_event))
+    assert kept == change.detail["to"]

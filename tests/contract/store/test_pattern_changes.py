@@ -321,3 +321,104 @@ async def test_projects_are_changed_apart(shop: Recording, store: Store, at: At)
     assert await bank.cases() == {a: ("a", 2), b: ("b", 1)}
     (row,) = [one for one in await store.reader.pattern(b) if one.project == "bank"]
     assert row.pattern_id == b
+
+
+async def name(shop: Recording, pattern_id: str, called: str | None) -> PatternChange:
+    return await shop.store.changes.name(
+        shop.project, pattern_id, called, by="ada", reason="triage", at=shop.at(100)
+    )
+
+
+async def names(shop: Recording) -> dict[str, str | None]:
+    rows = await shop.store.reader.patterns(project=shop.project, limit=9)
+    return {row.pattern_id: row.name for row in rows}
+
+
+async def test_a_pattern_is_named_and_renamed_and_its_name_is_taken_away(shop: Recording) -> None:
+    a, b = await two_patterns(shop)
+    first = await name(shop, a, "  late\nparcels ")
+    assert (first.kind, first.by, first.reason) == ("name", "ada", "triage")
+    assert first.detail == {"pattern": a, "name": "late parcels", "before": None}
+    assert await names(shop) == {a: "late parcels", b: None}
+    assert await shop.store.knob.called("shop", [a, b]) == {a: "late parcels"}
+    second = await name(shop, a, "slow parcels")
+    assert second.detail["before"] == "late parcels"
+    third = await name(shop, a, None)
+    assert await names(shop) == {a: None, b: None}
+    for change, left in ((third, "slow parcels"), (second, "late parcels"), (first, None)):
+        undone = await undo(shop, change)
+        assert undone.detail == {"of": change.change_id, "kind": "name", "patterns": [a]}
+        assert await names(shop) == {a: left, b: None}
+    told = await shop.store.changes.history("shop", limit=9)
+    assert [one.kind for one in told] == ["undo"] * 3 + ["name"] * 3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "called", "said"),
+    [
+        ("p-a", "late", "has the name 'late' already"),
+        ("p-b", None, "has no name already"),
+        ("p-b", " \n ", "at least one letter"),
+        ("p-b", "x" * 121, "at most 120 characters, this one has 121"),
+        ("p-z", "late", "no pattern p-z"),
+    ],
+)
+async def test_what_is_no_new_name_is_refused(
+    shop: Recording, pattern: str, called: str | None, said: str
+) -> None:
+    await two_patterns(shop)
+    await name(shop, "p-a", "late")
+    with pytest.raises(NotPossible, match=said):
+        await name(shop, pattern, called)
+    assert await names(shop) == {"p-a": "late", "p-b": None}
+    assert len(await shop.store.changes.history("shop", limit=9)) == 1
+
+
+async def test_names_follow_merges_and_an_old_id_names_what_it_is_part_of(shop: Recording) -> None:
+    a, b = await two_patterns(shop)
+    await name(shop, b, "lost")
+    merge_change = await merge(shop, a, b)
+    assert await names(shop) == {a: "lost"}, "a pattern without a name gets that of the other"
+    renamed = await name(shop, b, "gone")
+    assert renamed.detail["pattern"] == a
+    assert await names(shop) == {a: "gone"}
+    with pytest.raises(NotPossible, match=renamed.change_id):
+        await undo(shop, merge_change)
+    await undo(shop, renamed)
+    await undo(shop, merge_change)
+    assert await names(shop) == {a: None, b: "lost"}
+    await name(shop, a, "late")
+    await merge(shop, a, b)
+    assert await names(shop) == {a: "late"}, "of two names the target's stays"
+
+
+async def test_a_name_that_a_merge_took_along_is_not_undone_before_it(shop: Recording) -> None:
+    a, b = await two_patterns(shop)
+    named = await name(shop, b, "lost")
+    merged = await merge(shop, a, b)
+    with pytest.raises(NotPossible, match=merged.change_id):
+        await undo(shop, named)
+    await undo(shop, merged)
+    await undo(shop, named)
+    assert await names(shop) == {a: None, b: None}
+
+
+async def test_a_split_leaves_the_name_where_it_was(shop: Recording) -> None:
+    a, _ = await two_patterns(shop)
+    named = await name(shop, a, "late")
+    change = await split(shop, a, "a2")
+    made = change.detail["to"]
+    assert (await names(shop))[made] is None
+    mine = await name(shop, made, "too late")
+    with pytest.raises(NotPossible, match=mine.change_id):
+        await undo(shop, change)
+    await undo(shop, named)
+    await undo(shop, mine)
+    await undo(shop, change)
+    assert (await names(shop))[a] is None
+
+
+async def test_a_name_says_nothing_about_the_distance(shop: Recording) -> None:
+    a, _ = await two_patterns(shop)
+    await name(shop, a, "late")
+    assert await labels(shop) == []

@@ -11,16 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recording import Recording
+from recording import SPACE, Recording
 
+from dedup.policy import DedupPolicy, TextPolicy
 from services.pattern_changes import NotPossible, PatternChange
+from services.pattern_store import Serving
+from services.policy import Policy
+from services.representatives import settle
 from services.store.open import Store
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Step = tuple[str, int, int]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["merge", "split", "undo", "fail"]), st.integers(0, 9), st.integers(0, 9)
+        st.sampled_from(["merge", "split", "undo", "fail", "name"]),
+        st.integers(0, 9),
+        st.integers(0, 9),
     ),
     max_size=14,
 )
@@ -36,7 +42,15 @@ class Reviewed:
         self.texts: dict[str, int] = {}
 
     async def begin(self) -> None:
-        """Four patterns of eight failures, of six texts."""
+        """Four patterns of eight failures, of six texts; by policy those in the middle stand for them."""
+        store = self.project.store
+        policy = Policy(dedup=DedupPolicy(representative="medoid"))
+        await store.policies.change("shop", policy, by="", reason="", at=START, expected=0)
+        serving = Serving(
+            ordinal=1, space=SPACE, encoder="", text=TextPolicy(), by="", reason="", at=START
+        )
+        async with store.patterns.locked("shop") as writer:
+            await writer.serve(serving)
         vectors = np.random.default_rng(3).normal(size=(6, 4))
         units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         patterns = [
@@ -49,6 +63,7 @@ class Reviewed:
             )
         await self.project.fail("e6", "text-1")
         await self.project.fail("e7", "text-4")
+        await settle(store.medoids, "shop")
         self.failures = 8
         self.texts = {f"e{n}": n for n in range(6)} | {"e6": 1, "e7": 4}
 
@@ -67,6 +82,9 @@ class Reviewed:
                 events = [e for e, p in sorted((await self.project.members()).items()) if p == one]
                 event = events[second % len(events)]
                 self.changes.append(await changes.split("shop", one, [event], **said))
+            elif kind == "name":
+                name = f"name {second}" if second else None
+                self.changes.append(await changes.name("shop", one, name, **said))
             elif kind == "undo" and self.changes:
                 change = self.changes[first % len(self.changes)]
                 await changes.undo("shop", change.change_id, **said)
@@ -192,8 +210,8 @@ def test_no_failure_is_lost_whatever_comes_between(
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_changes_on_both_databases(store: Store, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    kinds = ["merge", "split", "undo", "merge", "split"]
+    kinds = ["merge", "split", "undo", "merge", "split", "name"]
     chosen = [
-        (kinds[rng.integers(5)], int(rng.integers(10)), int(rng.integers(10))) for _ in range(14)
+        (kinds[rng.integers(6)], int(rng.integers(10)), int(rng.integers(10))) for _ in range(14)
     ]
     await play(store, chosen)

