@@ -12,7 +12,7 @@ from services.store.pattern_tables import occurrence, pattern
 from services.store.spaces import _latest
 
 START = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
-ROWS = 6_000
+ROWS = 30_000
 
 
 def fill(connection: Connection) -> None:
