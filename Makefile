@@ -4,8 +4,6 @@
 PYTHON ?= python3
 TRACES ?=
 BIN := .venv/bin
-# tests run in a random order that the sources' content decides: the same content, the same order
-SEED ?= $(shell printf %d 0x$$(git rev-parse --short=7 HEAD^{tree} 2>/dev/null || echo 1))
 export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
@@ -24,7 +22,7 @@ run: setup ## start all four services, send sample traces (or TRACES=file.jsonl)
 
 test: setup test-servers lint types contracts ## run every check and every test, on real servers
 	@echo "==> tests: SQLite, real Kafka, real PostgreSQL, Chromium"
-	@$(BIN)/pytest --randomly-seed=$(SEED) $(PYTEST_ARGS)
+	@sh deploy/make/tests.sh $(PYTEST_ARGS)
 
 test-servers: ## install what the tests start: PostgreSQL, Chromium, Node.js, Kafka's jars
 	@PYTHON=$(BIN)/python sh deploy/make/test-servers.sh

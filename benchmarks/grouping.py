@@ -41,7 +41,7 @@ from dedup.encoders.loading import load_encoder
 from dedup.policy import DEFAULT_BAND, DEFAULT_DISTANCE
 from services.settings import Settings
 
-_DISTANCES = (0.35, 0.40, 0.45, 0.50, 0.54, 0.58, 0.62, 0.66, 0.70)
+_DISTANCES = (0.35, 0.40, 0.45, 0.50, 0.54, 0.58, 0.60, 0.62, 0.66, 0.70)
 _LARGE = 2000  # failures, of which each order takes long
 
 

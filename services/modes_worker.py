@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -57,8 +58,7 @@ def refit(asked: Asked) -> Found:
 
     load_search()  # as above: what is measured begins after libraries are loaded
     began, busy = time.perf_counter(), time.process_time()
-    placed = np.load(asked.rows, mmap_mode="r")
-    graph = neighbour_graph(placed)
+    graph = neighbour_graph(partial(_read, asked.rows), len(asked.pattern_ids))
     found = clusters(graph)
     labels = found.labels
     matched = lineage(
@@ -67,7 +67,7 @@ def refit(asked: Asked) -> Found:
     numbers: dict[str, int] = {}
     guards = np.array([numbers.setdefault(guard, len(numbers)) for guard in asked.guards])
     proposed = proposals(
-        placed,
+        np.load(asked.rows, mmap_mode="r"),
         graph,
         labels,
         guards,
@@ -92,6 +92,11 @@ def terms(documents: Sequence[Sequence[str]]) -> list[list[str]]:
     from dedup.modes.terms import telling_terms  # noqa: PLC0415 - as above
 
     return telling_terms(documents)
+
+
+def _read(path: Path, start: int, stop: int) -> np.ndarray:
+    """Rows of a .npy file. What is mapped counts as memory, so nothing stays mapped."""
+    return np.array(np.load(path, mmap_mode="r")[start:stop])
 
 
 def _refusing(asked: Asked) -> Callable[[int, int], bool]:

@@ -12,7 +12,7 @@ from hdbscan._hdbscan_tree import (
     get_clusters,
     outlier_scores,
 )
-from scipy.sparse import coo_matrix
+from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from dedup.modes.graph import Graph
@@ -63,31 +63,33 @@ def clusters(graph: Graph, least: int | None = None) -> Clusters:
 
 def _spanning_tree(graph: Graph) -> np.ndarray:
     """Edges (n - 1, 3): from, to, mutual reachability; the shortest first."""
+    tree = minimum_spanning_tree(_edges(graph), overwrite=True).tocoo()
+    _, part_of = connected_components(tree, directed=False)
+    joints = np.unique(part_of, return_index=True)[1]  # the first row of each part
+    one = np.concatenate([tree.row, joints[:-1]])
+    other = np.concatenate([tree.col, joints[1:]])
+    weights = np.concatenate([tree.data, np.full(len(joints) - 1, _APART)])
+    order = np.lexsort((other, one, weights))
+    return np.stack([one[order], other[order], weights[order]], axis=1)
+
+
+def _edges(graph: Graph) -> csr_matrix:
+    """The mutual reachability (n, n), float64, of neighbours, each edge once, above the diagonal.
+
+    Made as rows at once: scipy's way there from a list of edges has all of it several times in memory.
+    """
     count, k = graph.near.shape
     core = graph.distances[:, min(DENSITY, k) - 1]
     core = np.where(np.isfinite(core), core, np.float32(_APART))
-    rows, columns = np.repeat(np.arange(count), k), graph.near.ravel()
-    there = columns >= 0
-    rows, columns = rows[there], columns[there]
-    weights = np.maximum(graph.distances.ravel()[there], np.maximum(core[rows], core[columns]))
-    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
-    _, first = np.unique(low * count + high, return_index=True)  # an edge that both ends have found
-    edges = coo_matrix(
-        (np.maximum(weights[first].astype(np.float64), _LEAST), (low[first], high[first])),
-        shape=(count, count),
-    ).tocsr()
-    tree = minimum_spanning_tree(edges).tocoo()
-    parts, part_of = connected_components(edges, directed=False)
-    joints = np.unique(part_of, return_index=True)[1] if parts > 1 else np.zeros(1, dtype=np.int64)
-    joined = np.stack(
-        [
-            np.concatenate([tree.row, joints[:-1]]),
-            np.concatenate([tree.col, joints[1:]]),
-            np.concatenate([tree.data, np.full(len(joints) - 1, _APART)]),
-        ],
-        axis=1,
-    ).astype(np.float64)
-    return joined[np.lexsort((joined[:, 1], joined[:, 0], joined[:, 2]))]
+    there = graph.near >= 0
+    rows, columns = np.nonzero(there)[0].astype(np.int32), graph.near[there]
+    keys = np.minimum(rows, columns).astype(np.int64) * count + np.maximum(rows, columns)
+    keys, first = np.unique(keys, return_index=True)  # an edge that both ends have found
+    cores = np.maximum(core[rows[first]], core[columns[first]])
+    weights = np.maximum(graph.distances[there][first], cores).astype(np.float64)
+    starts = np.searchsorted(keys, np.arange(count + 1) * count)
+    held = np.maximum(weights, _LEAST), (keys % count).astype(np.int32), starts.astype(np.int32)
+    return csr_matrix(held, shape=(count, count))
 
 
 def _merges(edges: np.ndarray) -> np.ndarray:

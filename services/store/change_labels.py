@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 
 from services.knob import REASSIGNED
 from services.pattern_changes import PatternChange
@@ -93,14 +93,20 @@ def label_pairs(
 def _labels_of(
     connection: Connection, project: str, pairs: Sequence[tuple[str, str]]
 ) -> Iterator[Row[Any]]:
-    """The labels of these pairs, as far as they have any."""
+    """The labels of these pairs, as far as they have any.
+
+    A database compares a row with a list of pairs one by one: asked are the lists of each of the two.
+    """
     for some in in_steps(pairs):
-        yield from connection.execute(
+        found = connection.execute(
             select(pair_label).where(
                 pair_label.c.project == project,
-                tuple_(pair_label.c.first, pair_label.c.second).in_(some),
+                pair_label.c.first.in_(sorted({first for first, _ in some})),
+                pair_label.c.second.in_(sorted({second for _, second in some})),
             )
-        ).all()
+        )
+        asked = set(some)
+        yield from [row for row in found if (row.first, row.second) in asked]
 
 
 def unlabel_pairs(
