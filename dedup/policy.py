@@ -8,7 +8,7 @@ DEFAULT_DISTANCE = 0.60
 """Of vectors seen from the project's centre, where unrelated failures are 1 or more apart. Measured by
 `benchmarks/grouping.py`: the figures are in `docs/benchmarks.md`, the reasons in decision 0020."""
 DEFAULT_BAND = 0.05
-"""How far below the dedup distance a decision still counts as doubtful: 3 of 100 joins, of which twice
+"""How far below the dedup distance a decision still counts as doubtful: 2 of 100 joins, of which twice
 as many are wrong as of the others (the same benchmark)."""
 
 Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]
