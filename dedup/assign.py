@@ -17,6 +17,8 @@ from dedup.policy import TextPolicy
 from dedup.text import failure_text
 
 _DECIMALS = 6  # of a distance: float32 rows are no better, and equal ones must compare as equal
+_CLOSE = 1e-5  # of a cosine: farther apart than what rounding to so many decimals makes equal
+_FIRST_ROWS = 16
 _DEFAULT_TEXT = TextPolicy()
 
 
@@ -139,7 +141,7 @@ class _Patterns:
         self._geometry = geometry
         self._stretch = geometry.stretch
         self._placed: dict[str, np.ndarray] = {}
-        self._changed_of: dict[str, list[str]] = {}
+        self._changed_of: dict[str, _Rows] = {}
 
     def nearest(
         self, vector: np.ndarray, guard: str, near: Sequence[str]
@@ -147,7 +149,9 @@ class _Patterns:
         """The nearest of the named patterns, and of all that this batch has changed."""
         place = self._place(vector)
         best: tuple[float, int, str] | None = None
-        for pattern_id in dict.fromkeys((*near, *self._changed_of.get(guard, ()))):
+        changed = self._changed_of.get(guard)
+        few = () if changed is None else changed.nearest(place)
+        for pattern_id in dict.fromkeys((*(one for one in near if one not in self.changed), *few)):
             found = self._of(pattern_id)
             if found is None or found[0] != guard:
                 continue
@@ -170,10 +174,10 @@ class _Patterns:
         """Add a text to a pattern, which may be a new one."""
         found = self._of(pattern_id)
         before = found[1] if found is not None else Centroid(np.zeros_like(vector), 0)
-        if pattern_id not in self.changed:
-            self._changed_of.setdefault(guard, []).append(pattern_id)
-        self.changed[pattern_id] = (guard, before.with_one(vector))
-        self._placed.pop(pattern_id, None)
+        after = before.with_one(vector)
+        self.changed[pattern_id] = (guard, after)
+        place = self._placed[pattern_id] = self._place(after.mean)
+        self._changed_of.setdefault(guard, _Rows(len(place))).put(pattern_id, place)
 
     def _of(self, pattern_id: str) -> tuple[str, Centroid] | None:
         return self.changed.get(pattern_id) or self._before.get(pattern_id)
@@ -187,6 +191,29 @@ class _Patterns:
         # in float64 a product does not depend on how rows are laid out in memory
         place: np.ndarray = self._geometry.placed(raw[np.newaxis])[0].astype(np.float64)
         return place
+
+
+class _Rows:
+    """The patterns of one guard that a batch has changed, to be looked through at once."""
+
+    def __init__(self, dimension: int) -> None:
+        self._at: dict[str, int] = {}
+        self._names: list[str] = []
+        self._rows = np.empty((_FIRST_ROWS, dimension), dtype=np.float64)
+
+    def put(self, pattern_id: str, place: np.ndarray) -> None:
+        """Have a pattern at this place (d,)."""
+        at = self._at.setdefault(pattern_id, len(self._names))
+        if at == len(self._names):
+            self._names.append(pattern_id)
+        if at == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[at] = place
+
+    def nearest(self, place: np.ndarray) -> Sequence[str]:
+        """The nearest, with all so close to it that rounding decides; they are compared one by one."""
+        cosines = self._rows[: len(self._names)] @ place
+        return [self._names[at] for at in np.flatnonzero(cosines >= cosines.max() - _CLOSE)]
 
 
 def _each_once(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
