@@ -186,17 +186,23 @@ def local_postgres() -> ModuleType:
     return module
 
 
+_POSTGRES = {
+    "fsync": "off",  # no test takes the machine's power
+    "autovacuum": "off",  # it learns that tables are empty which the next test fills
+}
+
+
 @pytest.fixture(scope="session")
 def postgres(local_postgres: ModuleType) -> Iterator[Any]:
     """A real PostgreSQL. Nobody stops this one: see `own_postgres`."""
-    with local_postgres.temporary(fsync=False) as server:  # no test takes the machine's power
+    with local_postgres.temporary(_POSTGRES) as server:
         yield server
 
 
 @pytest.fixture
 def own_postgres(local_postgres: ModuleType) -> Iterator[Any]:
     """A real PostgreSQL that the test may stop and start. It is running at the end."""
-    with local_postgres.temporary(fsync=False) as server:
+    with local_postgres.temporary(_POSTGRES) as server:
         yield server
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 DEFAULT_FOLDER = Path(".postgres")
@@ -32,15 +32,15 @@ class LocalPostgresError(RuntimeError):
 class Server:
     """A server in a folder. Its port is in its own configuration."""
 
-    def __init__(self, folder: Path, *, fsync: bool = True) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         """Look at a folder; nothing is made or started. Raises LocalPostgresError.
 
-        Without `fsync` what was committed outlives any death of the server, but none of the machine.
+        `settings`: of postgresql.conf, for a data folder that is made here.
         """
         self._programs = _programs()
         self._folder = folder.resolve()
         self._data = self._folder / "data"
-        self._fsync = fsync
+        self._settings = dict(settings or {})
 
     @property
     def port(self) -> int:
@@ -91,7 +91,7 @@ class Server:
         with (self._data / "postgresql.conf").open("a") as settings:
             settings.write("listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\n")
             settings.write(f"max_connections = 200\nport = {port}\n")
-            settings.write("" if self._fsync else "fsync = off\n")
+            settings.writelines(f"{name} = {value}\n" for name, value in self._settings.items())
 
     def _run(self, program: str, *arguments: str) -> None:
         done = self._called(program, *arguments)
@@ -110,11 +110,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def temporary(*, fsync: bool = True) -> Iterator[Server]:
+def temporary(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A running server in a folder of its own, which is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="evalratchet-postgres-"))
     try:
-        server = Server(folder, fsync=fsync)
+        server = Server(folder, settings)
         server.start()
         try:
             yield server
