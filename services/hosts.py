@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from services.settings import Settings, SettingsError
+from services.store.engines import host_of
 
 _NOBODY_KNOWS = {socket.EAI_NONAME, socket.EAI_NODATA}
 _ASK_SECONDS = 5.0  # a name server that does not answer is an outage, and waited for elsewhere
@@ -15,14 +16,15 @@ async def check_hosts(settings: Settings) -> None:
     """Return when at least one host of the stream, and that of the store, may be there.
 
     Raises:
-        SettingsError: the name servers answer that there is no such host; it names the setting.
+        SettingsError: the name servers answer that there is no such host, or none can be read; it names
+            the setting.
     """
     if not settings.embedded_stream:
         servers = urlsplit(settings.stream_url).netloc.rpartition("@")[2].split(",")
         places = [one.rpartition(":") for one in servers]
         if all(port.isdigit() for _, _, port in places):  # else whoever reads the address says so
             await _check("EVALRATCHET_STREAM", [host for host, _, _ in places])
-    if (host := urlsplit(settings.store_url).hostname) is not None:
+    if (host := host_of(settings.store_url)) is not None:
         await _check("EVALRATCHET_STORE", [host])
 
 

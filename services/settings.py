@@ -27,6 +27,11 @@ PREFIX = "EVALRATCHET_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_CONFIG = "evalratchet.toml"
 
+_PLACE = re.compile(
+    r"(?>([^:/]*(:[^@]*)?@)?)"  # who; a password may hold what else ends the place
+    r"(\[[^]]*\]|[^]\[:/?]*)(:(?P<port>[0-9]{1,5}))?([/?]|$)"
+)
+_LAST_PORT = 65535
 _SECRET_VALUE = re.compile(r"([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
@@ -275,7 +280,8 @@ class Settings(BaseSettings):
     @classmethod
     def _known_store(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if text == "sqlite" or text.startswith("postgresql+asyncpg://"):
+        scheme, _, rest = text.partition("://")
+        if text == "sqlite" or (scheme == "postgresql+asyncpg" and _has_a_place(rest)):
             return value
         message = "must be `sqlite` or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/DATABASE"
         raise ValueError(message)
@@ -338,6 +344,12 @@ class Settings(BaseSettings):
         if self.judge_url is not None:
             shown["judge_url"] = mask_url(self.judge_url)
         return shown
+
+
+def _has_a_place(rest: str) -> bool:
+    """Whether what follows the scheme has a host and a port as SQLAlchemy reads them, or none."""
+    found = _PLACE.match(rest)
+    return found is not None and int(found["port"] or 0) <= _LAST_PORT
 
 
 def mask_url(url: str) -> str:

@@ -17,6 +17,7 @@ from services.keys import MARK
 from services.pattern_changes import NotPossible, NotThere
 
 _MOST = 1000
+_MOST_DIGITS = 9  # zeros before a number may be any number of digits
 
 Wanted = TypeVar("Wanted")
 
@@ -37,7 +38,8 @@ def project_of(request: Request) -> str:
 def limit_of(request: Request, *, default: int = 100, most: int = _MOST) -> int:
     """How many are asked for at most. Raises `Problem`."""
     text = request.query_params.get("limit", str(default))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= most):
+    digits = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    if not (digits and 1 <= int(text) <= most):
         message = f"limit is a whole number from 1 to {most}, not {text[:80]!r}"
         raise Problem(400, "malformed", message)
     return int(text)

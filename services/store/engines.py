@@ -4,9 +4,23 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from services.settings import SettingsError
 from services.store.claims import Claims, LoneClaims
 from services.store.database import Database
 from services.store.sqlite import SqliteDatabase
+
+
+def host_of(url: str) -> str | None:
+    """The host that `url` names, if it names one, as who connects will look for it.
+
+    Raises:
+        SettingsError: the URL cannot be read so.
+    """
+    host: str | None = make_url(url).host
+    if host is not None and "@" in host:
+        message = "EVALRATCHET_STORE: an @ in a user's name or password has to be written as %40."
+        raise SettingsError(message)
+    return host
 
 
 def open_database(url: str, *, hurried: bool = True) -> tuple[Database, Claims]:

@@ -76,4 +76,6 @@ def _in_words(error: BaseException) -> str:
     """The innermost message on one line; SQLAlchemy's own repeats the statement and its values."""
     orig = error.orig if isinstance(error, DBAPIError) else None
     inner = error if orig is None else orig.__cause__ or orig
+    if isinstance(inner, TimeoutError) and not str(inner):
+        return "it does not answer"
     return " ".join(str(inner).split()) or type(inner).__name__

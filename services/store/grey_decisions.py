@@ -1,6 +1,6 @@
 """Doubtful decisions: failures that were counted to the nearest pattern, and only just."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -108,7 +108,6 @@ def _query() -> Select[Any]:
     its_medoid = and_(
         medoid.c.project == _root.c.project,
         medoid.c.pattern_id == _root.c.pattern_id,
-        medoid.c.fingerprint != occurrence.c.fingerprint,  # it is compared with another one
     )
     medoid_text = and_(
         _medoid_text.c.project == medoid.c.project,
@@ -122,11 +121,13 @@ def _query() -> Select[Any]:
             occurrence.c.trace_id,
             _root.c.pattern_id,
             occurrence.c.fingerprint,
-            func.coalesce(medoid.c.fingerprint, _first.c.fingerprint).label("pattern_fingerprint"),
+            medoid.c.fingerprint.label("medoid"),
+            _first.c.fingerprint.label("first"),
             occurrence.c.distance,
             occurrence.c.failed_at,
             func.coalesce(embedding.c.text, "").label("text"),
-            func.coalesce(_medoid_text.c.text, _root.c.text).label("pattern_text"),
+            _medoid_text.c.text.label("medoid_text"),
+            _root.c.text.label("first_text"),
             _root.c.name.label("pattern_name"),
             occurrence.c.grey_decided.label("decided"),
         )
@@ -162,22 +163,28 @@ def _decisions(connection: Connection, rows: Sequence[Row[Any]]) -> list[GreyDec
     """With fingerprints as texts are written now, by which their pairs are labelled."""
     named: dict[str, set[str]] = {}
     for row in rows:
-        names = {row.fingerprint, row.pattern_fingerprint} - {None}
+        names = {row.fingerprint, row.medoid, row.first} - {None}
         named.setdefault(row.project, set()).update(names)
     now = {
         (project, old): new
         for project, names in named.items()
         for old, new in written_now(connection, project, sorted(names)).items()
     }
-    return [
-        GreyDecision(
-            **{
-                **row._mapping,  # noqa: SLF001 - SQLAlchemy's public name
-                **{
-                    column: now.get((row.project, row._mapping[column]), row._mapping[column])  # noqa: SLF001
-                    for column in ("fingerprint", "pattern_fingerprint")
-                },
-            }
-        )
-        for row in rows
-    ]
+    return [_decision(row, now) for row in rows]
+
+
+def _decision(row: Row[Any], now: Mapping[tuple[str, str], str]) -> GreyDecision:
+    """Compared with the text that stands for its pattern; where that is its own, with the first."""
+    told = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+    own, medoid_, first = (
+        now.get((row.project, one), one)
+        for one in (told.pop("fingerprint"), told.pop("medoid"), told.pop("first"))
+    )
+    medoid_text, first_text = told.pop("medoid_text"), told.pop("first_text")
+    in_the_middle = medoid_ is not None and medoid_text is not None and medoid_ != own
+    return GreyDecision(
+        fingerprint=own,
+        pattern_fingerprint=medoid_ if in_the_middle else first,
+        pattern_text=medoid_text if in_the_middle else first_text,
+        **told,
+    )

@@ -53,6 +53,7 @@ _forget = delete(held_record).where(
     held_record.c.topic == bindparam("of_topic"),
     held_record.c.partition == bindparam("of_partition"),
     held_record.c.offset == bindparam("of_offset"),
+    held_record.c.timestamp_ms == bindparam("of_timestamp_ms"),
 )
 
 
@@ -155,6 +156,7 @@ class HeldRecords:
                 "of_topic": record.topic,
                 "of_partition": record.partition,
                 "of_offset": record.offset,
+                "of_timestamp_ms": record.timestamp_ms,
             }
             for record in records
         ]

@@ -30,6 +30,7 @@ held_record = Table(
     Column("value", LargeBinary, nullable=False),
     Column("headers", LargeBinary, nullable=False),  # pairs of name and bytes, as MessagePack
     Column("timestamp_ms", BigInteger, nullable=False),
-    UniqueConstraint("consumer", "topic", "partition", "offset"),
+    # with its time: a topic that was made anew, or another stream, has the same places again
+    UniqueConstraint("consumer", "topic", "partition", "offset", "timestamp_ms"),
     Index("ix_held_record_project", "consumer", "project", "seq"),
 )

@@ -81,16 +81,29 @@ class Knob:
         return await self._database.read(arrived)
 
     async def events(self, project: str, pattern_ids: Sequence[str]) -> Mapping[str, str]:
-        """One event id for each fingerprint of these patterns. Raises `Unavailable`."""
+        """One event id for each fingerprint of these patterns. Raises `Unavailable`.
+
+        Of a failure of the pattern that the text belongs to: one of another may be written the same now.
+        """
         now = await self._database.read(lambda connection: _now(connection, project))
+        home = pattern.alias()
+        of_text = and_(
+            pattern_fingerprint.c.project == project,
+            pattern_fingerprint.c.fingerprint == now.fingerprint,
+        )
+        of_home = and_(
+            home.c.project == project, home.c.pattern_id == pattern_fingerprint.c.pattern_id
+        )
         one = (
             select(
                 now.fingerprint.label("fingerprint"),
                 func.min(occurrence.c.event_id).label("event_id"),
             )
             .select_from(occurrence.outerjoin(now.table, now.on))
-            .where(occurrence.c.project == project)
             .join(pattern, _its_pattern(occurrence))
+            .join(pattern_fingerprint, of_text)
+            .join(home, of_home)
+            .where(occurrence.c.project == project, home.c.root == pattern.c.root)
             .group_by(now.fingerprint)
         )
         rows = await self._of_many(one, pattern.c.root, pattern_ids)

@@ -117,6 +117,8 @@ def _settle(connection: Connection, project: str, after: str) -> str | None:
         if connection.scalar(select(exists().where(mine))):
             connection.execute(delete(pattern_medoid).where(mine))
         return None
+    if not after:
+        _forget_former(connection, project, now.space)
     table = pattern_centroid
     settled = exists().where(
         pattern_medoid.c.project == table.c.project,
@@ -138,6 +140,22 @@ def _settle(connection: Connection, project: str, after: str) -> str | None:
     found = list(connection.scalars(asked))
     _choose(connection, project, now.space, _texts_of(connection, project, now.space, found))
     return found[-1] if found else None
+
+
+def _forget_former(connection: Connection, project: str, space: str) -> None:
+    """Of patterns that have no middle in the space that serves, as their texts are fewer in it."""
+    table = pattern_centroid
+    theirs = exists().where(
+        table.c.project == pattern_medoid.c.project,
+        table.c.pattern_id == pattern_medoid.c.pattern_id,
+        table.c.space == space,
+        table.c.count >= FEWEST,
+    )
+    connection.execute(
+        delete(pattern_medoid).where(
+            pattern_medoid.c.project == project, pattern_medoid.c.space != space, ~theirs
+        )
+    )
 
 
 def _texts_of(

@@ -72,7 +72,7 @@ def unmerge(
     concerned = [root, *before.members]
     move_occurrences(connection, project, _of_others(project, root))
     recount(connection, project, concerned)
-    if before.name:
+    if before.name and _has_their_name(connection, project, root, before):
         put(connection, project, root, {"name": None})
     undo_centroids(connection, project, change.change_id, concerned, root)
     medoids.follow(connection, project, concerned)
@@ -116,6 +116,12 @@ def _of_others(project: str, root: str) -> ColumnElement[bool]:
         is_part(pattern_fingerprint.c.pattern_id, project, root),
     )
     return and_(of_pattern(project, root), ~own)
+
+
+def _has_their_name(connection: Connection, project: str, root: str, before: Before) -> bool:
+    """Whether a pattern has the name that it took from a merged one, and not one of before that again."""
+    now, *others = root_rows(connection, project, [root, *before.members])
+    return now.name in {row.name for row in others}
 
 
 def _uncase(

@@ -7,6 +7,8 @@ from services.store import change_rows
 from services.store.change_rows import Before, Signed
 from services.store.changed_patterns import put, root_rows
 
+_JOINERS = "\u200c\u200d"  # not seen themselves, and part of words of many languages
+
 
 def name(
     connection: Connection, project: str, pattern_id: str, called: str | None, signed: Signed
@@ -41,7 +43,13 @@ def unname(
 def _checked(called: str) -> str:
     """The name in one line. Raises `NotPossible`."""
     new = " ".join(called.split())
-    if not new:
+    odd = next((one for one in new if not (one.isprintable() or one in _JOINERS)), None)
+    if odd is not None:
+        message = (
+            f"A name has only characters that can be seen, and this one has {odd!a}. Leave it out."
+        )
+        raise NotPossible(message)
+    if not new.strip(_JOINERS):
         message = "A name has at least one letter. To take a name away, clear it."
         raise NotPossible(message)
     if len(new) > MOST_NAME:

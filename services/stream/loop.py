@@ -23,6 +23,8 @@ from services.stream.port import Publisher, Record, Source
 from services.telemetry import StageMetrics
 
 T = TypeVar("T")
+Again = dict[str, Hold] | None
+"""Of records that were set aside: the projects found at this try to have to wait on. None: of the topic."""
 
 _NO_ROOM_SECONDS = 5.0  # until a batch with nowhere to be set aside is tried again
 
@@ -135,7 +137,9 @@ class Loop:
     async def _work(self, records: Sequence[Record]) -> None:
         """Handle what one fetch gave; what is set aside is as safe then as what is published."""
         consumer = self._settings.consumer
-        firsts, _ = await self._survive(records, consumer, again=False)
+        if self._holding is not None:  # a partition may have come, with what was set aside of it
+            await self._patiently(self._holding.look)
+        firsts, _ = await self._survive(records, consumer, again=None)
         await self._patiently(lambda: self._source.commit(records))
         await self._patiently(lambda: self._end(consumer, firsts))
 
@@ -149,9 +153,9 @@ class Loop:
         if not records:
             return False
         consumer = f"{self._settings.consumer}/held"
-        firsts, held = await self._survive(records, consumer, again=True)
-        waits = {_position(record) for record, _ in held}
-        done = [record for record in records if _position(record) not in waits]
+        firsts, held = await self._survive(records, consumer, again={})
+        waits = {id(record) for record, _ in held}
+        done = [record for record in records if id(record) not in waits]
         still = {outcome.project for _, outcome in held}
         await self._patiently(lambda: holding.release(done, still))
         await self._patiently(lambda: self._end(consumer, firsts))
@@ -159,7 +163,7 @@ class Loop:
         return bool(done)
 
     async def _survive(
-        self, records: Sequence[Record], consumer: str, *, again: bool
+        self, records: Sequence[Record], consumer: str, *, again: Again
     ) -> tuple[list[str], list[tuple[Record, Hold]]]:
         """Take records through a step. A batch that a process died of is taken one at a time.
 
@@ -180,7 +184,7 @@ class Loop:
         return list(firsts.values()), held
 
     async def _work_carefully(
-        self, record: Record, consumer: str, *, again: bool
+        self, record: Record, consumer: str, *, again: Again
     ) -> list[tuple[Record, Hold]]:
         position = _position(record)
         held: list[tuple[Record, Hold]] = []
@@ -193,18 +197,21 @@ class Loop:
         await self._patiently(lambda: self._end(consumer, [position]))
         return held
 
-    async def _step(self, records: Sequence[Record], *, again: bool) -> list[tuple[Record, Hold]]:
+    async def _step(self, records: Sequence[Record], *, again: Again) -> list[tuple[Record, Hold]]:
         """Decide about every record, then set aside and publish what follows from it.
 
-        `again`: they were set aside before, and are still where they were if they have to wait on.
-        Returns what has to wait.
+        `again`: as `Again`; they are still where they were if they have to wait on, and are added to
+        it. Returns what has to wait.
         """
         readable, dead = await decoded(records, self._decode, self._handler.accepts)
         decided: list[tuple[Record, Outcome]] = [*dead]
         decided.extend(await self._patiently(lambda: self._handle(readable, again=again)))
-        decided.sort(key=lambda pair: (pair[0].partition, pair[0].offset))  # a key's order is kept
+        place = {id(record): number for number, record in enumerate(records)}
+        decided.sort(key=lambda pair: place[id(pair[0])])  # a key's order is kept
         held = [(record, out) for record, out in decided if isinstance(out, Hold)]
-        if held and not again and self._holding is not None:
+        if again is not None:
+            again.update((outcome.project, outcome) for _, outcome in held)
+        elif held and self._holding is not None:
             holding = self._holding
             await self._patiently(lambda: holding.keep(held))
             for _, outcome in held:
@@ -213,33 +220,37 @@ class Loop:
         return held
 
     async def _handle(
-        self, readable: Sequence[Readable], *, again: bool
+        self, readable: Sequence[Readable], *, again: Again
     ) -> list[tuple[Record, Outcome]]:
         """Outcomes for all, however often the handler asks to be given some of them again."""
-        done: list[tuple[Record, Outcome]] = []
+        place = {id(record): number for number, (record, _) in enumerate(readable)}
+        done: list[tuple[Readable, Outcome]] = []
         while readable:
             pairs = await self._outcomes(readable, again=again)
-            later = (Retry,) if again or self._has_room(pairs) else (Retry, Hold)
-            done += [(one[0], out) for one, out in pairs if not isinstance(out, later)]
+            room = again is not None or self._has_room(pairs)
+            later = (Retry,) if room else (Retry, Hold)
+            done += [(one, out) for one, out in pairs if not isinstance(out, later)]
             waiting = [(one, out) for one, out in pairs if isinstance(out, (Retry, Hold))]
             waiting = [(one, out) for one, out in waiting if isinstance(out, later)]
             if waiting:
                 self._log.info("handled_again_later", events=len(waiting), why=waiting[0][1].detail)
                 self._metrics.touch()
                 await pause(min(_seconds(outcome) for _, outcome in waiting), self._stop)
-                if not again:  # what was held before may make room
+                if again is None:  # what was held before may make room
                     await self._work_on_what_was_held()
             readable = [one for one, _ in waiting]
-        return done
+        done.sort(key=lambda pair: place[id(pair[0][0])])
+        return [(record, outcome) for (record, _), outcome in queued(done)]
 
     async def _outcomes(
-        self, readable: Sequence[Readable], *, again: bool
+        self, readable: Sequence[Readable], *, again: Again
     ) -> list[tuple[Readable, Outcome]]:
         """One for each; of a project that waits already all queue up, without being looked at."""
         waits: dict[int, Outcome] = {}
-        if self._holding is not None and not again:
+        if self._holding is not None:
+            waiting = self._holding.waits if again is None else again.get
             for place, (_, event) in enumerate(readable):
-                if (hold := self._holding.waits(event.project)) is not None:
+                if (hold := waiting(event.project)) is not None:
                     waits[place] = hold
         asked = [one for place, one in enumerate(readable) if place not in waits]
         decided = iter(await self._decide(asked) if asked else [])

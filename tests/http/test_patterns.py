@@ -147,6 +147,15 @@ async def test_what_cannot_be_changed_says_why(
     assert await counts(store) == {"late": 2, "lost": 1}
 
 
+@pytest.mark.parametrize("limit", ["0", "1001", "0000000011001", "000000001" + "9" * 5000, "ten"])
+async def test_a_limit_that_is_none_says_which_are(application: Client, limit: str) -> None:
+    async with await application("ingest", "read") as client:
+        answer = await client.get(CHANGES, params={"limit": limit})
+        assert answer.status_code == 400, answer.text
+        assert "from 1 to 1000" in answer.json()["error"]["message"]
+        assert (await client.get(CHANGES, params={"limit": "007"})).status_code == 200
+
+
 async def test_a_body_that_is_none_is_malformed(application: Client) -> None:
     async with await application("ingest", "review") as client:
         answer = await client.post(MERGE, content=b"{")

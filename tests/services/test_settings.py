@@ -27,7 +27,11 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 BAD = {
     "listen": ["8321", "host:", ":8321", "host:http", "host:65536", "host:-1"],
     "stream": ["redis://x", "kafka://", "kafka", "SQLITE", "kafka://["],
-    "store": ["sqlite:///x.db", "postgresql://u@h/d", "mysql://x"],
+    "store": [
+        *("sqlite:///x.db", "postgresql://u@h/d", "mysql://x"),
+        *(f"postgresql+asyncpg://u:hunter2@{at}/d" for at in ("h:http", "h:65536", "[::1", "h:")),
+        "postgresql+asyncpg://u:7/hunter2@h:http/d",
+    ],
     "settle_seconds": ["-1", "86401", "soon", "nan", "inf"],
     "embedding_threads": ["0", "257", "1.5", "two"],
     "max_trace_bytes": ["1023", "67108865", "1MB"],
@@ -40,6 +44,23 @@ BAD = {
     "log_format": ["xml"],
     "log_level": ["info", "TRACE"],
 }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "//u@h/d",
+        "//u:pa/ss#?w:7@h:5432/d",
+        "//u@[::1]:5432/d",
+        "///d?host=/run/pg",
+        "//h?ssl=require",
+        "//h/d?user=ann@corp:1x",
+        "//",
+    ],
+)
+def test_a_store_is_named_as_its_driver_takes_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv(f"{PREFIX}STORE", f"postgresql+asyncpg:{url}")
+    assert load_settings().store_url == f"postgresql+asyncpg:{url}"
 
 
 @pytest.mark.parametrize(

@@ -271,5 +271,10 @@ def test_a_network_error_passes_and_names_the_store() -> None:
         raise reset
 
 
+def test_a_server_that_says_nothing_is_said_to_say_nothing() -> None:
+    with pytest.raises(Unavailable, match="unavailable: it does not answer"), translated("db"):
+        raise TimeoutError
+
+
 def test_waiting_is_bounded() -> None:
     assert 1 <= BUSY_SECONDS <= 60

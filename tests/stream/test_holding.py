@@ -435,3 +435,70 @@ async def test_a_store_that_is_away_while_something_is_set_aside_is_waited_for(
     async with running(make_loop(double, Waiting("stuck"), holding=holding)):
         await arrived(double, "out", 1)
     assert (await held.projects("scorer"))["stuck"].records == 1
+
+
+async def test_after_a_crash_nothing_overtakes_one_that_still_waits(
+    double, of, make_loop, make_holding, new_store, running, remembered
+):
+    """Records are taken one at a time then, and each would be decided as if it were the only one."""
+
+    class First(Waiting):
+        async def handle(self, events):
+            self.asked.append([event.event_id for event in events])
+            return [
+                Hold(one.project, WHY) if self.stuck and one.event_id.endswith("-0") else Emit(one)
+                for one in events
+            ]
+
+    await double.publish([of("shop", 7, n) for n in range(3)])
+    handler, store = First("shop"), new_store()
+    held = [(record, Hold("shop", WHY)) for record in double.topics["in"]]
+    await make_holding(store.held, clock=lambda: 0).keep(held)
+    double.committed = 3
+    remembered.counts["scorer/held", "in/0/0"] = 1  # a process died with this batch in hand
+    async with running(make_loop(double, handler, holding=make_holding(store.held))):
+        await until(lambda: more(lambda: len(handler.asked), 1), "more")
+    assert "out" not in double.topics
+    assert await waiting(store, "shop") == 3
+
+
+async def test_one_that_is_held_at_the_second_try_is_not_overtaken_by_what_was_decided_at_the_first(
+    double, of, make_loop, make_holding, new_store, running, committed
+):
+    class Slow(Waiting):
+        async def handle(self, events):
+            self.asked.append([event.event_id for event in events])
+            return [Emit(one) if one.event_id.endswith("-1") else self.first() for one in events]
+
+        def first(self):
+            return Retry("soon", 0.001) if len(self.asked) == 1 else Hold("shop", WHY)
+
+    await double.publish([of("shop", 7, n) for n in range(2)])
+    store = new_store()
+    holding = make_holding(store.held, clock=lambda: 0)
+    async with running(make_loop(double, Slow(), holding=holding)):
+        await committed(double, 2)
+    assert "out" not in double.topics
+    assert await waiting(store, "shop") == 2
+
+
+async def test_what_another_worker_set_aside_while_this_one_fetched_is_not_overtaken(
+    double, of, make_loop, make_holding, new_store, running, committed
+):
+    """A partition comes while a fetch waits, with what its last worker had set aside of it."""
+    store, fetch = new_store(), double.fetch
+    await double.publish([of("shop", 7, n) for n in range(2)])
+    first = [(double.topics["in"][0], Hold("shop", WHY))]
+
+    async def taken_over(**asked):
+        if not double.committed:
+            await make_holding(store.held, clock=lambda: 0).keep(first)
+            double.committed = double._next = 1
+        return await fetch(**asked)
+
+    double.fetch = taken_over
+    holding = make_holding(store.held, clock=lambda: 0)
+    async with running(make_loop(double, Waiting(), holding=holding)):
+        await committed(double, 2)
+    assert "out" not in double.topics
+    assert await waiting(store, "shop") == 2

@@ -46,6 +46,16 @@ async def test_a_record_that_is_delivered_again_waits_once_and_in_its_place(stor
     assert (shop.records, shop.since_ms, shop.due_ms) == (4, 1, 9)
 
 
+async def test_a_record_at_a_place_where_another_one_was_is_another_record(store: Store) -> None:
+    """A topic made anew, or another stream, counts from 0 again; what came before may still wait."""
+    former, new = record(1), Record("failures", 0, 1, b"key", b"[]", (), 9_999)
+    await store.held.hold("deduper", of("shop", 1), now_ms=1, due_ms=9)
+    await store.held.hold("deduper", [(new, Hold("shop", "its model is gone"))], now_ms=2, due_ms=9)
+    assert list(await store.held.oldest("deduper", ["shop"], limit=9)) == [former, new]
+    await store.held.release("deduper", [former], due_ms={"shop": 5})
+    assert list(await store.held.oldest("deduper", ["shop"], limit=9)) == [new]
+
+
 async def test_consumers_and_projects_wait_apart(store: Store) -> None:
     await store.held.hold("deduper", [*of("shop", 1), *of("bank", 2)], now_ms=1, due_ms=9)
     await store.held.hold("other", of("shop", 1), now_ms=1, due_ms=9)

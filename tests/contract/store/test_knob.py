@@ -1,19 +1,18 @@
 """`services.knob.KnobReader`: what a project's history is, after the real deduper decided it."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 from sqlalchemy import func, select
+from wordings import START, Hashing, failures
 
-from capture.events import Failure, Fault
-from capture.trace import Trace
+from capture.events import Failure
 from dedup.adaptive import simulate
 from dedup.coverage import coverage
-from dedup.encoders.hashing import HashingEncoder
 from dedup.policy import AdaptivePolicy, DedupPolicy
 from dedup.what_if import replay
 from services.coverage import AdaptivePolicies, coverages, discovered
@@ -29,72 +28,7 @@ from services.store.open import Store
 from services.store.pattern_tables import pair_label
 from services.what_if import Asked, what_if
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DISTANCE = 0.55
-WORDS = (
-    "parcel",
-    "invoice",
-    "refund",
-    "voucher",
-    "login",
-    "seat",
-    "flight",
-    "order",
-    "card",
-    "bag",
-)
-TAILS = (
-    "lost",
-    "wrong",
-    "late today",
-    "never came",
-    "broken again",
-    "charged twice",
-    "not found",
-    "",
-)
-
-
-class Hashing:
-    """Embeds without a model, and without a worker."""
-
-    encoder = HashingEncoder.identity
-
-    def start(self) -> None:
-        """Nothing to load."""
-
-    async def ready(self) -> None:
-        """Nothing to load."""
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[np.ndarray | str]:
-        return list(HashingEncoder().encode(texts))
-
-    async def close(self) -> None:
-        """Nothing to stop."""
-
-
-def failures(count: int, project: str = "shop") -> list[Failure]:
-    """Failures about ten things in many wordings, some of them word for word again."""
-    rng = np.random.default_rng(5)
-    faults: tuple[Fault, ...] = ("model", "model", "input")
-    made = []
-    for n in range(count):
-        word, tail, other = WORDS[rng.integers(10)], TAILS[rng.integers(8)], WORDS[rng.integers(10)]
-        text = f"my {word} {tail}" if rng.random() < 0.5 else f"the {word} and {other}, {tail}"
-        trace = Trace(trace_id=f"t{n}", project=project, input=text)
-        made.append(
-            Failure(
-                event_id=f"{project}-{n:04d}",
-                trace=trace,
-                signals=(),
-                severity="high",
-                fault=faults[n % 3],
-                failed_at=START + timedelta(hours=n),
-            )
-        )
-    return made
-
-
 Decide = Callable[..., object]
 
 

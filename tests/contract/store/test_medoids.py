@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from recording import SPACE, Recording, candidate, joins
 from sqlalchemy import select
-from test_knob import Hashing, failures
+from wordings import Hashing, failures
 
 from dedup.centroid import Centroid
 from dedup.policy import DedupPolicy, Representative, TextPolicy
@@ -18,7 +18,8 @@ from services.deduper import Deduper
 from services.encoders import Encoders
 from services.index_files import IndexFiles
 from services.indexes import Indexes
-from services.pattern_store import Embedded, Kept, Serving
+from services.labelling import settle_grey
+from services.pattern_store import Embedded, Kept, Rewritten, Serving
 from services.policy import Policies, Policy
 from services.representatives import Representatives, settle
 from services.store.open import Store
@@ -187,6 +188,46 @@ async def test_a_doubtful_failure_is_compared_with_the_middle_but_never_with_its
     }
 
 
+async def test_nor_with_itself_as_it_is_written_now(shop: Recording, at: At) -> None:
+    """What a reviewer finds different would else be noted, and left where it is."""
+    store = shop.store
+    one = candidate(at, "middle again", fingerprint="middle")
+    async with store.patterns.locked("shop") as writer:
+        doubtful = joins(one, "p-a", vector=NORTH_EAST, grey=True)
+        await writer.keep(Kept(space=SPACE, decided=[doubtful]))
+    now = {"east": "ost", "middle": "mitte", "north": "nord"}
+    first = {new: old for old, new in now.items()}
+    await store.spaces.learn("shop", Rewritten(before="1", text="2", now=now, first=first))
+    vectors = {"ost": EAST, "mitte": NORTH_EAST, "nord": NORTH}
+    total = np.sum(list(vectors.values()), axis=0).astype(np.float32)
+    rows = [
+        Embedded(name, f"text {name}", np.array(raw, dtype=np.float32), "unknown|")
+        for name, raw in vectors.items()
+    ]
+    async with store.patterns.locked("shop") as writer:
+        centroids = {"p-a": ("unknown|", Centroid(total, 3))}
+        await writer.keep(
+            Kept(space="hashing-4/1/text-2", decided=(), centroids=centroids, embedded=rows)
+        )
+        await writer.serve(serving(at, 2, "hashing-4/1/text-2"))
+    await represented_by(store, "medoid")
+    assert (await texts(store))["p-a"] == "text mitte"
+    (row,) = await store.grey.undecided("shop", limit=9)
+    assert (row.fingerprint, row.pattern_fingerprint) == ("mitte", "ost")
+    assert row.pattern_text == "text east", "its first failure's"
+    change = await settle_grey(
+        row,
+        "different",
+        decisions=store.grey,
+        changes=store.changes,
+        by="ann",
+        reason="",
+        at=at(60),
+    )
+    assert change is not None
+    assert change.detail["fingerprints"] == ["middle", "mitte"]
+
+
 async def test_a_space_that_comes_to_serve_has_its_own_middle(shop: Recording, at: At) -> None:
     """Texts lie elsewhere in it. The service sees the switch, and a changed policy, by itself."""
     store = shop.store
@@ -209,6 +250,24 @@ async def test_a_space_that_comes_to_serve_has_its_own_middle(shop: Recording, a
         await writer.serve(serving(at, 2, other))
     assert await watching.round() == ["shop"]
     assert (await texts(store))["p-a"] == "text east"
+
+
+async def test_texts_that_have_become_one_in_another_space_have_no_middle_of_the_former(
+    shop: Recording, at: At
+) -> None:
+    store = shop.store
+    await represented_by(store, "medoid")
+    assert (await texts(store))["p-a"] == "text middle"
+    two = np.array(EAST, dtype=np.float32) + np.array(NORTH, dtype=np.float32)
+    async with store.patterns.locked("shop") as writer:
+        kept = Kept(
+            space="short/text-2", decided=(), centroids={"p-a": ("model|", Centroid(two, 2))}
+        )
+        await writer.keep(kept)
+        await writer.serve(serving(at, 2, "short/text-2"))
+    await settle(store.medoids, "shop")
+    assert await chosen(store) == {}
+    assert (await texts(store))["p-a"] == "text east", "its first failure's"
 
 
 class OnlyShop:

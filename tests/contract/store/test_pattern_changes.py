@@ -360,6 +360,10 @@ async def test_a_pattern_is_named_and_renamed_and_its_name_is_taken_away(shop: R
         ("p-b", None, "has no name already"),
         ("p-b", " \n ", "at least one letter"),
         ("p-b", "x" * 121, "at most 120 characters, this one has 121"),
+        ("p-b", "a\x00b", r"can be seen, and this one has '\\x00'"),
+        ("p-b", "\x1b[31mred", r"can be seen, and this one has '\\x1b'"),
+        ("p-b", "\u202eeltit", r"can be seen, and this one has '\\u202e'"),
+        ("p-b", "\u200d", "at least one letter"),
         ("p-z", "late", "no pattern p-z"),
     ],
 )
@@ -401,6 +405,26 @@ async def test_a_name_that_a_merge_took_along_is_not_undone_before_it(shop: Reco
     await undo(shop, merged)
     await undo(shop, named)
     assert await names(shop) == {a: None, b: None}
+
+
+async def test_undoing_a_merge_leaves_a_name_of_before_that_came_back_meanwhile(
+    shop: Recording,
+) -> None:
+    a, b = await two_patterns(shop)
+    await name(shop, a, "late")
+    cleared = await name(shop, a, None)
+    await name(shop, b, "lost")
+    merged = await merge(shop, a, b)
+    assert await names(shop) == {a: "lost"}
+    await undo(shop, cleared)
+    await undo(shop, merged)
+    assert await names(shop) == {a: "late", b: "lost"}
+
+
+async def test_a_word_may_need_a_joiner(shop: Recording) -> None:
+    a, _ = await two_patterns(shop)
+    await name(shop, a, "\u0646\u0645\u06cc\u200c\u0634\u0648\u062f")
+    assert (await names(shop))[a] == "\u0646\u0645\u06cc\u200c\u0634\u0648\u062f"
 
 
 async def test_a_split_leaves_the_name_where_it_was(shop: Recording) -> None:

@@ -234,6 +234,20 @@ async def test_the_history_is_of_the_texts_as_they_are_now(
     assert await store.knob.events("shop", ["p-e1"]) == {"uno": "e1", "due": "e2"}
 
 
+async def test_a_text_is_split_off_by_a_failure_of_the_pattern_that_it_belongs_to(
+    shop: Recording, store: Store, at: At
+) -> None:
+    """Another pattern's failure, with the lowest of ids, is written the same now."""
+    other = await shop.fail("a8", "eight", vector=(0, 0, 0, 1))
+    await shop.fail("e9", "nine", into=other, vector=(0, 0, 1, 1))
+    await rewrite(store, one="uno", two="due", eight="due", nine="nove")
+    await serve(store, at, THEN)
+    events = await store.knob.events("shop", ["p-e1", other])
+    assert {one: events[one] for one in ("due", "nove")} == {"due": "e2", "nove": "e9"}
+    change = await store.changes.split("shop", "p-e1", [events["due"]], at=at(50), **SAID)
+    assert change.detail["fingerprints"] == ["due", "two"]
+
+
 async def test_a_review_closes_the_doubtful_decisions_about_the_same_text_before(
     store: Store, at: At
 ) -> None:

@@ -366,7 +366,8 @@ def _make_held() -> None:
             "topic",
             "partition",
             "offset",
-            name="uq_held_record_consumer_topic_partition_offset",
+            "timestamp_ms",
+            name="uq_held_record_consumer_topic_partition_offset_timestamp_ms",
         ),
     )
     op.create_index("ix_held_record_project", "held_record", ["consumer", "project", "seq"])
